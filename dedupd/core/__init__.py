@@ -1,0 +1,1 @@
+"""The pure heart: records, decisions and ports. No clock, no disk, no threads, no logging."""

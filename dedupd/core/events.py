@@ -1,0 +1,101 @@
+"""What dedupd tells the world: numbered events, written in the same transaction as the fact they report.
+
+The store's outbox owns them; clients resume with the last sequence number they saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dedupd.core.records import ContentId, FilePath, ProblemCode, Relation, RootId, Sequence
+
+
+class Origin(StrEnum):
+    """Why a file was looked at; alerts group what a scan brings."""
+
+    ARRIVAL = "arrival"  # it appeared while dedupd was watching
+    SCAN = "scan"  # found by a scan of what was already there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """One file that the subject duplicates."""
+
+    path: FilePath
+    content: ContentId
+    relation: Relation
+    similarity: float  # 0 … 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateFound:
+    """A file turned out to duplicate others. Told once for each file."""
+
+    path: FilePath
+    content: ContentId
+    size_bytes: int
+    origin: Origin
+    matches: tuple[Match, ...]  # the closest first, never empty, at most 16
+    group: ContentId  # id of the group that it is in now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSetAside:
+    """A file could not be indexed."""
+
+    path: FilePath
+    code: ProblemCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootSuspect:
+    """A root no longer looks like itself: unmounted, emptied, exchanged, unreadable."""
+
+    root: RootId
+    root_path: bytes
+    reason: str
+    known_files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootOnline:
+    """A root is back, by itself or accepted by a person."""
+
+    root: RootId
+    root_path: bytes
+    was_accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanFinished:
+    """A full scan of a root ended."""
+
+    root: RootId
+    root_path: bytes
+    files: int
+    added: int
+    changed: int
+    missing: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Degraded:
+    """dedupd goes on, but less well than it should; the message names the remedy."""
+
+    what: str  # stable word: "watching", "index", "disk-space", "decoder"
+    message: str
+
+
+Fact = DuplicateFound | FileSetAside | RootSuspect | RootOnline | ScanFinished | Degraded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact with its place in the outbox."""
+
+    sequence: Sequence
+    at_ns: int  # CLOCK_REALTIME
+    fact: Fact

@@ -1,0 +1,498 @@
+"""Where the departments meet: what each offers, said as protocols.
+
+`daemon/build.py` hands each part its collaborators; no department imports another. Every port has one contract suite
+in `tests/contracts/` that the real implementation and any fake must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as Sequence_
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from dedupd.core.events import Event, Fact
+from dedupd.core.grouping import Group
+from dedupd.core.records import (
+    Capture,
+    ContentId,
+    ContentRecord,
+    Edge,
+    Evidence,
+    FilePath,
+    FileRecord,
+    FileStat,
+    ModelTag,
+    Pixels,
+    Problem,
+    Quality,
+    Relation,
+    RootId,
+    RootIdentity,
+    RootRecord,
+    Sequence,
+    Vectors,
+)
+
+# ---------------------------------------------------------------------------------------------------------- imaging
+
+
+class Priority(IntEnum):
+    """Which work the decode workers take first."""
+
+    QUESTION = 0  # a person waits
+    EVIDENCE = 1  # finishes work already begun
+    ARRIVAL = 2  # a file that appeared while watching
+    BACKLOG = 3  # a first scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedImage:
+    """What one read of a picture gave. `small` is what descriptors and evidence look at."""
+
+    format: str
+    width_px: int
+    height_px: int
+    image_digest: bytes | None
+    capture: Capture
+    quality: Quality
+    decoder: str
+    small: Pixels  # long side ≤ SMALL_SIDE_PX, never enlarged
+    preview: bytes  # `small` as JPEG, for evidence later and for people
+
+
+SMALL_SIDE_PX = 384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile:
+    """A file that was read to its end and did not change meanwhile."""
+
+    digest: bytes
+    stat: FileStat  # fstat of the descriptor that was read, equal before and after
+    image: DecodedImage | Problem | None  # None: the caller said that it knows this digest already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceSide:
+    """One of two pictures to compare."""
+
+    content: ContentId | None  # lets a worker keep decoded previews and features; None: do not keep
+    preview: bytes  # JPEG as in DecodedImage
+    width_px: int
+    height_px: int
+
+
+class ImageReader(Protocol):
+    """Reads untrusted bytes in worker processes. Thread-safe; futures never raise for what a file contains."""
+
+    def read(self, path: bytes, *, is_known: Callable[[bytes], bool], priority: Priority) -> Future[ReadFile | Problem]:
+        """Read, digest and, unless `is_known(digest)`, decode the file at an absolute path.
+
+        The path is opened with O_NOFOLLOW and must be a regular file. `is_known` is called from a pool thread.
+        """
+
+    def read_descriptor(self, fd: int, *, priority: Priority) -> Future[ReadFile | Problem]:
+        """The same for an open descriptor (an upload); the reader closes it."""
+
+    def pixel_digest(self, path: bytes, *, priority: Priority) -> Future[bytes | Problem]:
+        """Digest of all pixels, oriented, in their own depth and bands; also of the size."""
+
+    def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
+        """A second look at a candidate pair."""
+
+    def close(self) -> None:
+        """Stop the workers; work not begun is cancelled."""
+
+
+# -------------------------------------------------------------------------------------------------------- embedding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What a descriptor is and where its candidates start."""
+
+    tag: ModelTag
+    dim: int
+    candidate_similarity: float  # cosine from which a neighbour is worth a second look; set for recall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedItem:
+    """One picture to describe: a reference that any machine can resolve, and the pixels where they are at hand."""
+
+    digest: bytes
+    path: bytes | None
+    small: Pixels | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """What a model says of one picture."""
+
+    stored: Vectors  # [1 … 4, dim], put into the index (whole picture first, then trimmed views)
+    queries: Vectors  # [1 … 32, dim], asked of the index (the stored views in all orientations)
+
+
+class Embedder(Protocol):
+    """Turns pictures into descriptors, in batches. Thread-safe."""
+
+    model: Model
+
+    def embed(self, batch: Sequence_[EmbedItem]) -> Future[list[Descriptor]]:
+        """One descriptor per item, in order."""
+
+    def close(self) -> None:
+        """Finish or cancel what is under way and free the device."""
+
+
+# ------------------------------------------------------------------------------------------------------------ index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A stored content near a query; the similarity is the best over all views of both."""
+
+    content: ContentId
+    similarity: float  # cosine, computed with the stored full-precision vectors
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours by cosine over all views of all contents. One thread writes; searches may run beside it."""
+
+    def add(self, contents: Sequence_[ContentId], vectors: Sequence_[Vectors]) -> None:
+        """Add or replace the views of each content (vectors[i] is [views, dim])."""
+
+    def remove(self, contents: Iterable[ContentId]) -> int:
+        """Forget contents; returns how many were there. Unknown ones are no error."""
+
+    def search(self, queries: Sequence_[Vectors], *, limit: int, min_similarity: float) -> list[list[Neighbour]]:
+        """For each picture's query vectors [q, dim]: up to `limit` contents, the nearest first, each once."""
+
+    def __len__(self) -> int:
+        """How many contents it holds."""
+
+    def __contains__(self, content: object) -> bool:
+        """Whether it holds a content."""
+
+
+# ------------------------------------------------------------------------------------------------------------ store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorChange:
+    """One step of the log that an index snapshot catches up with."""
+
+    sequence: Sequence
+    content: ContentId
+    is_removal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Totals, each kept up to date by the store."""
+
+    files: int  # every path known, missing ones too
+    files_pending: int
+    files_set_aside: int
+    files_missing: int
+    contents: int
+    contents_unlinked: int
+    edges: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewContent:
+    """A content that has no id yet."""
+
+    digest: bytes
+    size_bytes: int
+    image: DecodedImage  # small and preview are not stored here
+    descriptor: Descriptor
+    first_seen_ns: int
+
+
+class LibraryView(Protocol):
+    """One consistent look at everything known. Short-lived: close it within a second."""
+
+    def sequence(self) -> Sequence: ...
+    def counts(self) -> Counts: ...
+
+    def roots(self) -> list[RootRecord]: ...
+    def root(self, root: RootId) -> RootRecord | None: ...
+
+    def file(self, path: FilePath) -> FileRecord | None: ...
+    def files_in(self, root: RootId, directory: bytes) -> list[FileRecord]: ...
+    def packed_stats_in(self, root: RootId, directory: bytes) -> dict[bytes, bytes]:
+        """Name → `core.stat_key.pack(stat)` for the files of one directory that are there and need no other look.
+
+        The cheap form that reconciling compares with; files that are missing, or set aside and due for another try,
+        are left out.
+        """
+
+    def directories(self, root: RootId) -> Iterator[bytes]:
+        """Directories that hold at least one known file."""
+
+    def files(self, root: RootId | None = None) -> Iterator[FileRecord]: ...
+    def files_of(self, content: ContentId) -> list[FileRecord]:
+        """The paths of a content, those that are there first, then by path."""
+
+    def files_at_inode(self, dev: int, ino: int) -> list[FilePath]: ...
+    def pending_files(self, limit: int) -> list[FileRecord]: ...
+    def missing_files(self) -> Iterator[FileRecord]: ...
+    def problems(self) -> Iterator[FileRecord]: ...
+
+    def content(self, content: ContentId) -> ContentRecord | None: ...
+    def content_by_digest(self, digest: bytes) -> ContentRecord | None: ...
+    def contents(self) -> Iterator[ContentRecord]: ...
+    def contents_with_image_digest(self, image_digest: bytes) -> list[ContentId]: ...
+    def shared_contents(self) -> Iterator[ContentId]:
+        """Contents that more than one present file holds, in id order."""
+
+    def unlinked_contents(self, limit: int) -> list[tuple[ContentId, Descriptor]]:
+        """Contents in stage DESCRIBED with the descriptor that linking asks the index with, oldest first."""
+
+    def stored_vectors(self, content: ContentId) -> Vectors | None: ...
+    def all_vectors(self) -> Iterator[tuple[ContentId, Vectors]]:
+        """Vectors of LINKED contents only."""
+
+    def vector_changes(self, after: Sequence) -> Iterator[VectorChange] | None:
+        """What linking and removal did after a sequence; None when the log was trimmed past it."""
+
+    def edges(self) -> Iterator[Edge]: ...
+    def edge(self, a: ContentId, b: ContentId) -> Edge | None: ...
+
+    def events(self, after: Sequence, limit: int) -> list[Event]: ...
+    def oldest_event(self) -> Sequence:
+        """Sequence of the oldest event still kept; sequence() + 1 when there is none."""
+
+    def cursor(self, name: str) -> Sequence:
+        """How far a named consumer of events has come; 0 when it never said."""
+
+
+class LibraryTransaction(LibraryView, Protocol):
+    """A view that can change things; all or nothing."""
+
+    def put_root(self, root: RootRecord) -> None: ...
+    def new_root_id(self) -> RootId: ...
+    def remove_root(self, root: RootId) -> int:
+        """Forget a root and its files; returns how many files."""
+
+    def put_file(self, file: FileRecord) -> None: ...
+    def remove_file(self, path: FilePath) -> None: ...
+
+    def add_content(self, new: NewContent, model: ModelTag) -> ContentRecord:
+        """Store a content in stage DESCRIBED; if its digest is known, return the known one unchanged."""
+
+    def put_content(self, content: ContentRecord) -> None: ...
+    def mark_linked(self, content: ContentId) -> None:
+        """Stage LINKED: its queries are dropped, the vector log gets an entry."""
+
+    def remove_content(self, content: ContentId) -> list[Edge]:
+        """Forget a content that no file holds, with its edges (returned) and vectors; the vector log gets an entry."""
+
+    def put_edge(self, edge: Edge) -> None: ...
+    def append(self, fact: Fact, at_ns: int) -> Sequence: ...
+    def trim_events(self, keep: int) -> int: ...
+    def trim_vector_log(self, before: Sequence) -> int: ...
+    def set_cursor(self, name: str, sequence: Sequence) -> None: ...
+
+
+class Library(Protocol):
+    """The store. Any commit error is fatal: it raises StoreWriteError and refuses all later work."""
+
+    def view(self) -> AbstractContextManager[LibraryView]: ...
+    def transaction(self) -> AbstractContextManager[LibraryTransaction]:
+        """Commits on a clean exit, aborts on an exception. One at a time; others wait."""
+
+    def wait_for_events(self, after: Sequence, timeout_s: float) -> bool:
+        """True as soon as an event newer than `after` is committed."""
+
+    def close(self) -> None: ...
+
+
+class PreviewCache(Protocol):
+    """Small JPEGs by content; a cache on disk that may lose entries, never serve wrong ones. Thread-safe."""
+
+    def get(self, content: ContentId) -> bytes | None: ...
+    def put(self, content: ContentId, preview: bytes) -> None: ...
+    def remove(self, content: ContentId) -> None: ...
+
+
+# ---------------------------------------------------------------------------------------------------------- sources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirtyDirectory:
+    """A hint that something happened in a directory. Only a stat decides what."""
+
+    root: RootId
+    directory: bytes
+    closed: frozenset[bytes] = frozenset()  # names that a writer closed, or that were renamed into place
+    is_recursive: bool = False  # everything below too: overflow, a directory moved in, a subtree without watches
+
+
+class WatchState(StrEnum):
+    """How changes of a root become known."""
+
+    WATCHING = "watching"  # events
+    POLLING = "polling"  # a network filesystem, or told to
+    PARTIAL = "partial"  # watches ran out: some subtrees are polled
+    STARTING = "starting"
+    FAILED = "failed"  # the watcher died; it is being restarted, scans go on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchHealth:
+    """One root's watching, for status and alerts."""
+
+    root: RootId
+    state: WatchState
+    watched_directories: int
+    unwatched_directories: int
+    overflows: int
+    message: str  # "" when all is well; names the remedy (the sysctl) otherwise
+
+
+class ChangeSource(Protocol):
+    """Says which directories to look at. Owns the watcher process."""
+
+    def start(self, roots: Sequence_[RootRecord]) -> None:
+        """Begin watching; returns once every root is watched (or known to be polled), so listing may begin."""
+
+    def set_roots(self, roots: Sequence_[RootRecord]) -> None:
+        """Watch these from now on; unchanged roots keep their watches."""
+
+    def take(self, timeout_s: float) -> list[DirtyDirectory]:
+        """What became dirty, merged by directory; empty after the timeout."""
+
+    def health(self) -> list[WatchHealth]: ...
+    def close(self) -> None: ...
+
+
+class EntryKind(StrEnum):
+    """What a directory entry is, from lstat."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One directory as it is now, ignore rules applied. Symlinks and what is no picture are only counted."""
+
+    directory: bytes
+    files: dict[bytes, bytes]  # name → packed stat (core.stat_key), regular files that may be pictures
+    subdirectories: tuple[bytes, ...]  # names to descend into: same device, not ignored
+    others: dict[str, int]  # suffix (".mp4", "" for none) or "symlink"/"special" → how many were passed over
+    odd: dict[bytes, Problem]  # names that look like pictures but are no regular file, or cannot be stat'ed
+    is_complete: bool  # False: the directory could not be read; `trouble` says why, absence means nothing
+    trouble: str
+
+
+class Lister(Protocol):
+    """Reads directories of a root. Stateless; opens by descriptor, never follows symlinks."""
+
+    def listing(self, root: RootRecord, directory: bytes) -> Listing: ...
+    def identify(self, path: bytes) -> RootIdentity | str:
+        """What filesystem is there now, or why it cannot be told (missing, I/O error, no permission)."""
+
+
+# ------------------------------------------------------------------------------------------------------- the answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundMatch:
+    """A content of the library that a picture asked about matches."""
+
+    content: ContentId
+    relation: Relation
+    similarity: float  # 0 … 1
+    reason: str
+
+
+class Matcher(Protocol):
+    """Answers questions about pictures against the library. Thread-safe; may take seconds, never on the API loop."""
+
+    def find(self, read: ReadFile) -> list[FoundMatch]:
+        """Contents that the picture duplicates or resembles, the closest relation first; SIMILAR ones last.
+
+        `read.image` may be None where the digest is known.
+        """
+
+    def explain(self, a: ContentId, b: ContentId) -> Edge:
+        """Why two contents are together or not: the stored edge, or one made now (it may say DIFFERENT)."""
+
+
+class Groups(Protocol):
+    """The groups of duplicates as they are now. Thread-safe."""
+
+    def all(self, relations: frozenset[Relation]) -> list[Group]:
+        """Every group that these relations make, those that free the most bytes first."""
+
+    def find(self, group: ContentId) -> Group | None:
+        """The group with this id, over all duplicate relations."""
+
+    def holding(self, content: ContentId) -> Group | None:
+        """The group that a content is keeper or member of, over all duplicate relations."""
+
+
+class Activity(StrEnum):
+    """What the daemon is about, in one word."""
+
+    STARTING = "starting"
+    SCANNING = "scanning"  # a full scan is under way or its findings are being worked off
+    WORKING = "working"  # arrivals are being worked off
+    IDLE = "idle"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootProgress:
+    """One root, for status."""
+
+    root: RootRecord
+    health: WatchHealth | None
+    files: int  # known and there
+    others: dict[str, int]  # suffix → entries passed over in the last full scan: what is not looked at, and why not
+    is_scanning: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How things stand, for status, progress bars and metrics."""
+
+    activity: Activity
+    started_at_ns: int
+    counts: Counts
+    roots: tuple[RootProgress, ...]
+    read_total: int  # files read since start
+    decoded_total: int  # pictures decoded since start; copies and moves are read but not decoded
+    compared_total: int  # pairs looked at since start
+    images_per_s: float  # over the last half minute, files described
+    eta_s: float | None  # until the pending work is done; None: not known or nothing to do
+    degraded: tuple[str, ...]  # messages that name the remedy; empty when all is well
+    workers: int
+    index_kind: str
+    indexed: int
+    model: ModelTag
+
+
+class Control(Protocol):
+    """What a person may ask of the running daemon. Thread-safe."""
+
+    def progress(self) -> Progress: ...
+    def rescan(self, roots: Sequence_[RootId] | None) -> None:
+        """Scan these roots (None: all) as soon as possible; returns at once."""
+
+    def accept_root(self, root: RootId) -> None:
+        """Believe what a suspect root shows now; NotFoundError for an unknown one."""
+
+    def forget_root(self, root: RootId) -> int:
+        """Drop a root that is no longer configured and its rows; RequestError while it is configured."""
