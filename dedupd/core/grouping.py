@@ -7,9 +7,10 @@ with the group's keeper, and what only chains is shown apart as related.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from dedupd.core.records import ContentId, Edge, Relation
+from dedupd.core.records import ContentId, Relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +44,22 @@ class Group:
         return (self.keeper, *(m.content for m in self.members))
 
 
-KeeperChoice = tuple[ContentId, str]
-ChooseKeeper = Callable[[Iterable[ContentId]], KeeperChoice]
+class Tie(NamedTuple):
+    """What memory keeps of an edge; a million of them must fit a small machine."""
+
+    relation: Relation
+    similarity: float  # 0 … 1
+
+
+ChooseKeeper = Callable[[Iterable[ContentId]], tuple[ContentId, str]]
+Neighbours = Mapping[ContentId, Mapping[ContentId, Tie]]
 
 
 def split_component(
     component: Iterable[ContentId],
-    neighbours: Mapping[ContentId, Mapping[ContentId, Edge]],
+    neighbours: Neighbours,
     choose_keeper: ChooseKeeper,
+    reason_of: Callable[[ContentId, ContentId], str],
     relations: frozenset[Relation],
 ) -> list[Group]:
     """Split one connected component into groups that do not chain.
@@ -60,8 +69,9 @@ def split_component(
 
     Args:
         component: the contents, connected by edges of any duplicate relation.
-        neighbours: each content's edges by the content at the other end.
+        neighbours: each content's ties by the content at the other end.
         choose_keeper: the keep policy: the best content of several and why.
+        reason_of: the sentence that the edge between two contents carries.
         relations: which relations count.
 
     Returns:
@@ -72,11 +82,11 @@ def split_component(
     home: dict[ContentId, int] = {}
     alone: list[ContentId] = []
     while left:
-        keeper, reason = choose_keeper(sorted(left))
+        keeper, keeper_reason = choose_keeper(sorted(left))
         members = [
-            Member(content=other, relation=edge.relation, similarity=edge.similarity, reason=edge.reason)
-            for other, edge in neighbours.get(keeper, {}).items()
-            if other in left and edge.relation in relations
+            Member(content=other, relation=tie.relation, similarity=tie.similarity, reason=reason_of(keeper, other))
+            for other, tie in neighbours.get(keeper, {}).items()
+            if other in left and tie.relation in relations
         ]
         left.discard(keeper)
         if not members:
@@ -86,20 +96,22 @@ def split_component(
         left.difference_update(m.content for m in members)
         contents = [keeper, *(m.content for m in members)]
         home.update(dict.fromkeys(contents, len(groups)))
-        groups.append(Group(id=min(contents), keeper=keeper, keeper_reason=reason, members=tuple(members)))
+        groups.append(Group(id=min(contents), keeper=keeper, keeper_reason=keeper_reason, members=tuple(members)))
+    related = _hang_on(alone, neighbours, home, relations)
+    return [replace(group, related=tuple(sorted(related.get(i, ())))) for i, group in enumerate(groups)]
+
+
+def _hang_on(
+    alone: Iterable[ContentId], neighbours: Neighbours, home: Mapping[ContentId, int], relations: frozenset[Relation]
+) -> dict[int, list[ContentId]]:
+    """Group number → contents left alone whose closest tie leads into it."""
     related: dict[int, list[ContentId]] = {}
     for content in alone:
-        for other, edge in neighbours.get(content, {}).items():
-            if edge.relation in relations and other in home:
-                related.setdefault(home[other], []).append(content)
-                break
-    return [
-        Group(
-            id=g.id,
-            keeper=g.keeper,
-            keeper_reason=g.keeper_reason,
-            members=g.members,
-            related=tuple(sorted(related.get(i, ()))),
-        )
-        for i, g in enumerate(groups)
-    ]
+        ties = [
+            (tie.relation.rank, -tie.similarity, other)
+            for other, tie in neighbours.get(content, {}).items()
+            if tie.relation in relations and other in home
+        ]
+        if ties:
+            related.setdefault(home[min(ties)[2]], []).append(content)
+    return related

@@ -1,0 +1,115 @@
+"""Which of several duplicates to keep: ordered criteria, the first difference decides.
+
+Pure; looks at records only. The policy's name goes into every report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dedupd.core.records import ContentId, ContentRecord
+
+KEEP_POLICY = "best"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A content that may be kept, with where it lies."""
+
+    content: ContentRecord
+    paths: tuple[bytes, ...]  # present files, relative to their roots; may be empty
+
+
+# RAW holds what the sensor saw; a lossless file may still have been made from a JPEG, hence below HEIF's own order it
+# is decided by resolution first (the first criterion) and only then by format.
+_FORMAT_ORDER = ("RAW", "TIFF", "PNG", "HEIF", "AVIF", "JPEG", "WEBP", "BMP", "GIF")
+
+# "IMG_1234 (1).jpg", "IMG_1234 copy 2.jpg", "Kopie von …", "… - Kopie", "… copia", "… copie", "-edited", WhatsApp names
+_COPY_NAME = re.compile(
+    rb"""\(\d{1,3}\)(?=\.[^.]*$|$)
+       | \b(?:copy|kopie|copia|copie|kopia|kopi)\b
+       | -edited(?=\.|$) | -bearbeitet(?=\.|$) | -modifi | ^IMG-\d{8}-WA\d+ | ^screenshot
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def choose_keeper(candidates: Sequence[Candidate]) -> tuple[ContentId, str]:
+    """The candidate to keep and why, in words for a person.
+
+    Raises:
+        ValueError: there is no candidate.
+    """
+    if not candidates:
+        raise ValueError("nothing to choose a keeper from")
+    best = min(candidates, key=_sort_key)
+    rest = [c for c in candidates if c is not best]
+    return best.content.id, _reason(best, rest)
+
+
+def _sort_key(candidate: Candidate) -> tuple[object, ...]:
+    return tuple(criterion.key(candidate) for criterion in _CRITERIA)
+
+
+def _reason(best: Candidate, rest: Sequence[Candidate]) -> str:
+    if not rest:
+        return "the only one"
+    runner_up = min(rest, key=_sort_key)
+    for criterion in _CRITERIA:
+        if criterion.key(best) != criterion.key(runner_up):
+            return criterion.words(best, runner_up)
+    return "first seen"
+
+
+@dataclass(frozen=True, slots=True)
+class _Criterion:
+    key: Callable[[Candidate], object]  # smaller is better
+    words: Callable[[Candidate, Candidate], str]
+
+
+def _pixels(candidate: Candidate) -> int:
+    return candidate.content.width_px * candidate.content.height_px
+
+
+def _size_words(candidate: Candidate) -> str:
+    return f"{candidate.content.width_px}×{candidate.content.height_px}"
+
+
+def _format_rank(candidate: Candidate) -> int:
+    name = candidate.content.format
+    return _FORMAT_ORDER.index(name) if name in _FORMAT_ORDER else len(_FORMAT_ORDER)
+
+
+def _richness(candidate: Candidate) -> int:
+    capture = candidate.content.capture
+    known = (capture.taken_at_ms, capture.model, capture.exposure_s, capture.serial, capture.image_id)
+    return sum(value is not None for value in known) + 2 * capture.has_gps
+
+
+def _has_plain_name(candidate: Candidate) -> bool:
+    return any(not _COPY_NAME.search(path.rsplit(b"/", 1)[-1]) for path in candidate.paths)
+
+
+def _shortest_path(candidate: Candidate) -> tuple[int, bytes]:
+    return min(((len(path), path) for path in candidate.paths), default=(1 << 20, b""))
+
+
+_CRITERIA = (
+    _Criterion(lambda c: not c.paths, lambda _a, _b: "the others are not on disk"),
+    _Criterion(lambda c: -_pixels(c), lambda a, b: f"higher resolution, {_size_words(a)} against {_size_words(b)}"),
+    _Criterion(_format_rank, lambda a, b: f"better format, {a.content.format} against {b.content.format}"),
+    _Criterion(
+        lambda c: -(c.content.quality.jpeg_quality or 0),
+        lambda a, b: f"better JPEG quality, {a.content.quality.jpeg_quality} against {b.content.quality.jpeg_quality}",
+    ),
+    _Criterion(lambda c: -_richness(c), lambda _a, _b: "more metadata (time, place, camera)"),
+    _Criterion(lambda c: not _has_plain_name(c), lambda _a, _b: "its name is not a copy's"),
+    _Criterion(
+        lambda c: -c.content.size_bytes,
+        lambda a, b: f"larger file, {a.content.size_bytes} against {b.content.size_bytes} bytes",
+    ),
+    _Criterion(_shortest_path, lambda _a, _b: "shorter path"),
+    _Criterion(lambda c: c.content.id, lambda _a, _b: "seen first"),
+)

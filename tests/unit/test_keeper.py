@@ -1,0 +1,42 @@
+import pytest
+
+from dedupd.core.keeper import Candidate, choose_keeper
+from dedupd.core.records import Capture, ContentRecord, ContentStage, Quality
+
+
+def candidate(number, *, width=400, height=300, fmt="JPEG", paths=(b"a.jpg",), jpeg_quality=80, size=1000, **capture):
+    return Candidate(
+        content=ContentRecord(
+            id=number, digest=bytes(32), size_bytes=size, format=fmt, width_px=width, height_px=height,
+            image_digest=None, pixel_digest=None, capture=Capture(**capture), decoder="t", stage=ContentStage.LINKED,
+            quality=Quality(sharpness=1, information=5, jpeg_quality=jpeg_quality), first_seen_ns=0,
+        ),
+        paths=paths,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "word"),
+    [
+        (candidate(2, width=4032, height=3024), candidate(1, width=1600, height=1200), "4032×3024 against 1600×1200"),
+        (candidate(2, fmt="RAW", jpeg_quality=None), candidate(1), "better format, RAW against JPEG"),
+        (candidate(2, jpeg_quality=95), candidate(1, jpeg_quality=60), "quality, 95 against 60"),
+        (candidate(2, has_gps=True), candidate(1), "more metadata"),
+        (candidate(2, paths=(b"x/IMG_1.jpg",)), candidate(1, paths=(b"IMG_1 (1).jpg",)), "name is not a copy"),
+        (candidate(2, paths=(b"x/IMG_1.jpg",)), candidate(1, paths=(b"IMG-20240101-WA0007.jpg",)), "not a copy"),
+        (candidate(2, size=2000), candidate(1, size=1000), "larger file"),
+        (candidate(2, paths=(b"a.jpg",)), candidate(1, paths=(b"deeper/a.jpg",)), "shorter path"),
+        (candidate(1), candidate(2), "seen first"),
+        (candidate(2), candidate(1, width=9000, paths=()), "not on disk"),
+    ],
+)
+def test_first_difference_decides_and_is_named_whatever_the_order(better, worse, word):
+    for pair in ([better, worse], [worse, better]):
+        keeper, reason = choose_keeper(pair)
+        assert keeper == better.content.id
+        assert word in reason
+
+
+def test_nothing_to_choose_from_is_an_error():
+    with pytest.raises(ValueError):
+        choose_keeper([])
