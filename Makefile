@@ -1,0 +1,39 @@
+# Two commands do all: `make run` shows dedupd at work, `make test` runs the whole suite. Each sets up .venv itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOLDER ?=
+
+.PHONY: run test check bench completions clean
+
+# What is installed is remembered by stamps, so that a second call starts at once.
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Scans FOLDER (by default an example library made for the purpose), then watches it and shows a duplicate arriving.
+run: $(VENV)/run.stamp
+	$(BIN)/python contrib/demo.py $(FOLDER)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/pytest
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks
+
+completions: $(VENV)/dev.stamp
+	$(BIN)/python -m dedupd.cli.completions contrib/completions
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""The process: command line, composition root, start and stop order, systemd. Decides nothing about photos."""

@@ -1,0 +1,1 @@
+"""The flow: intake → describe → link. Each stage is one thread that owns its state; the store is their only queue."""

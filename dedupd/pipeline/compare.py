@@ -1,0 +1,201 @@
+"""Compare: turn candidate pairs into verified pairs, with the pixels' evidence and the rules that decide.
+
+Stateless but for its collaborators; used by the link stage and by questions. Never trusts the index: every pair that
+is not equal by digest gets a look at both pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from dedupd.core.bundle import is_raw_pair
+from dedupd.core.ports import (
+    DecodedImage,
+    EvidenceSide,
+    ImageReader,
+    Library,
+    LibraryView,
+    PreviewCache,
+    Priority,
+    ReadFile,
+)
+from dedupd.core.records import ContentId, ContentRecord, Edge, Evidence, Problem, Relation, RootId
+from dedupd.core.relation import VERIFIER_TAG, decide
+from dedupd.pipeline.facts import present_files
+from dedupd.pipeline.rates import Rates
+from dedupd.pipeline.stage import Clock
+
+Pair = tuple[ContentId, ContentId]  # a < b
+
+# A pixel digest costs two full decodes, so it is made only where the small images leave hardly a doubt.
+_PIXEL_CHECK_SIMILARITY = 0.98
+_LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "GIF", "WEBP"})
+
+_EQUAL_BY_DIGEST = Evidence(
+    method="digest",
+    similarity=1.0,
+    geometry=None,
+    residual_low=1.0,
+    worst_region=0.0,
+    motion_px=0.0,
+    tone_change=0.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Edges found, and contents whose pixel digest was made on the way (to be stored)."""
+
+    edges: tuple[Edge, ...]
+    digested: tuple[ContentRecord, ...]
+
+
+class Comparer:
+    """Verifies pairs of contents of the library. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        reader: ImageReader,
+        previews: PreviewCache,
+        clock: Clock,
+        rates: Rates,
+        root_paths: Mapping[RootId, bytes],
+    ) -> None:
+        self._library = library
+        self._reader = reader
+        self._previews = previews
+        self._clock = clock
+        self._rates = rates
+        self._root_paths = root_paths
+
+    def verify(self, pairs: Iterable[Pair], priority: Priority) -> Verified:
+        """Look at each pair; the result holds every relation but DIFFERENT, and no bundles."""
+        with self._library.view() as view:
+            records, todo = self._load(view, pairs)
+        edges: list[Edge] = []
+        started: list[tuple[Pair, Future[Evidence | Problem]]] = []
+        for pair in todo:
+            a, b = records[pair[0]], records[pair[1]]
+            if a.image_digest is not None and a.image_digest == b.image_digest:
+                edges.append(self._edge(a, b, _EQUAL_BY_DIGEST))
+                continue
+            sides = self.side(a), self.side(b)
+            if sides[0] is not None and sides[1] is not None:
+                started.append((pair, self._reader.compare(sides[0], sides[1], priority=priority)))
+        digested: dict[ContentId, ContentRecord] = {}
+        for pair, future in started:
+            evidence = future.result()
+            if isinstance(evidence, Problem):
+                continue
+            a, b = (digested.get(c, records[c]) for c in pair)
+            edge = self._edge(a, b, evidence)
+            if _may_have_equal_pixels(a, b, edge):
+                a, b = self._with_pixel_digest(a, priority), self._with_pixel_digest(b, priority)
+                digested.update({c.id: c for c in (a, b) if c.pixel_digest is not None})
+                edge = self._edge(a, b, evidence)
+            edges.append(edge)
+        self._rates.count(compared=len(started), now_s=self._clock.monotonic_s())
+        return Verified(
+            edges=tuple(e for e in edges if e.relation is not Relation.DIFFERENT),
+            digested=tuple(digested.values()),
+        )
+
+    def explain(self, a: ContentId, b: ContentId) -> Edge | None:
+        """One pair with all it shows, DIFFERENT included; None when a picture cannot be read any more."""
+        with self._library.view() as view:
+            first, second = (view.content(c) for c in sorted((a, b)))
+        if first is None or second is None:
+            return None
+        side = self.side(first)
+        return self.look(first, side, second) if side is not None else None
+
+    def look(self, a: ContentRecord, side_a: EvidenceSide, b: ContentRecord) -> Edge | None:
+        """A picture, in the library or not (then its id is 0), against a content of the library; stores nothing."""
+        if a.image_digest is not None and a.image_digest == b.image_digest:
+            return self._edge(a, b, _EQUAL_BY_DIGEST)
+        side_b = self.side(b)
+        if side_b is None:
+            return None
+        evidence = self._reader.compare(side_a, side_b, priority=Priority.QUESTION).result()
+        return None if isinstance(evidence, Problem) else self._edge(a, b, evidence)
+
+    def side(self, content: ContentRecord) -> EvidenceSide | None:
+        """One picture ready to be compared; its preview is made again from a file when the cache lost it."""
+        preview = self._previews.get(content.id) or self._remake_preview(content.id)
+        if preview is None:
+            return None
+        return EvidenceSide(content=content.id, preview=preview, width_px=content.width_px, height_px=content.height_px)
+
+    def _load(self, view: LibraryView, pairs: Iterable[Pair]) -> tuple[dict[ContentId, ContentRecord], list[Pair]]:
+        records: dict[ContentId, ContentRecord] = {}
+        todo: list[Pair] = []
+        for pair in pairs:
+            for content in pair:
+                if content not in records and (record := view.content(content)) is not None:
+                    records[content] = record
+            a, b = records.get(pair[0]), records.get(pair[1])
+            if a is None or b is None or view.edge(*pair) is not None:
+                continue
+            if (a.format == "RAW") != (b.format == "RAW") and is_raw_pair(
+                a.format, self._paths(view, a.id), b.format, self._paths(view, b.id)
+            ):
+                continue
+            todo.append(pair)
+        return records, todo
+
+    def _paths(self, view: LibraryView, content: ContentId) -> list[bytes]:
+        return [b"%d/%s" % (f.path.root, f.path.relative()) for f in present_files(view, content)]
+
+    def _edge(self, a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Edge:
+        verdict = decide(a, b, evidence)
+        return Edge(
+            a=a.id,
+            b=b.id,
+            relation=verdict.relation,
+            similarity=evidence.similarity,
+            reason=verdict.reason,
+            evidence=evidence,
+            verifier=VERIFIER_TAG,
+            found_at_ns=self._clock.wall_ns(),
+        )
+
+    def _with_pixel_digest(self, content: ContentRecord, priority: Priority) -> ContentRecord:
+        if content.pixel_digest is not None:
+            return content
+        for path in self._absolute_paths(content.id):
+            digest = self._reader.pixel_digest(path, priority=priority).result()
+            if not isinstance(digest, Problem):
+                return replace(content, pixel_digest=digest)
+        return content
+
+    def _remake_preview(self, content: ContentId) -> bytes | None:
+        for path in self._absolute_paths(content):
+            read = self._reader.read(path, is_known=lambda _digest: False, priority=Priority.EVIDENCE).result()
+            if isinstance(read, ReadFile) and isinstance(read.image, DecodedImage):
+                self._previews.put(content, read.image.preview)
+                return read.image.preview
+        return None
+
+    def _absolute_paths(self, content: ContentId) -> list[bytes]:
+        with self._library.view() as view:
+            files = present_files(view, content)
+        return [
+            root + b"/" + file.path.relative()
+            for file in files
+            if (root := self._root_paths.get(file.path.root)) is not None
+        ]
+
+
+def _may_have_equal_pixels(a: ContentRecord, b: ContentRecord, edge: Edge) -> bool:
+    """Whether a full decode of both could show equal pixels: a lossless copy, or a JPEG stored another way."""
+    if edge.relation is not Relation.RE_ENCODED or edge.similarity < _PIXEL_CHECK_SIMILARITY:
+        return False
+    if (a.width_px, a.height_px) != (b.width_px, b.height_px):
+        return False
+    if a.format == b.format == "JPEG":
+        return a.quality.jpeg_quality == b.quality.jpeg_quality
+    return a.format in _LOSSLESS or b.format in _LOSSLESS

@@ -1,0 +1,52 @@
+"""What to tell about a file that duplicates others: made inside the transaction that makes it true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dedupd.core.events import DuplicateFound, Match, Origin
+from dedupd.core.grouping import Tie
+from dedupd.core.ports import LibraryView
+from dedupd.core.records import ContentId, ContentRecord, FilePath, FileRecord, Relation
+
+_MAX_MATCHES = 16  # as events.DuplicateFound documents; a person reads the first few
+
+
+def present_files(view: LibraryView, content: ContentId) -> list[FileRecord]:
+    """The files of a content that were there when last looked at."""
+    return [file for file in view.files_of(content) if file.missing_since_ns is None]
+
+
+def same_bytes_matches(files: Iterable[FileRecord], content: ContentId) -> list[Match]:
+    """Other files of the very bytes."""
+    return [
+        Match(path=file.path, content=content, relation=Relation.SAME_BYTES, similarity=1.0)
+        for file in files
+        if not file.link_of_same_inode
+    ]
+
+
+def tied_matches(view: LibraryView, ties: Mapping[ContentId, Tie]) -> list[Match]:
+    """Files of other contents that are verified duplicates, the closest first."""
+    ordered = sorted(ties.items(), key=lambda item: (item[1].relation.rank, -item[1].similarity, item[0]))
+    return [
+        Match(path=file.path, content=other, relation=tie.relation, similarity=tie.similarity)
+        for other, tie in ordered
+        for file in present_files(view, other)[:1]
+    ]
+
+
+def duplicate_found(
+    path: FilePath, content: ContentRecord, origin: Origin, matches: list[Match]
+) -> DuplicateFound | None:
+    """The fact to tell, or None when nothing that is there matches."""
+    if not matches:
+        return None
+    return DuplicateFound(
+        path=path,
+        content=content.id,
+        size_bytes=content.size_bytes,
+        origin=origin,
+        matches=tuple(matches[:_MAX_MATCHES]),
+        group=min(content.id, *(match.content for match in matches)),
+    )

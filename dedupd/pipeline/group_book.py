@@ -1,0 +1,165 @@
+"""The groups as they are now: edges' ties in memory, the union-find over them, groups made when asked.
+
+Owns no truth: it is rebuilt from the store's edges at start. The link stage changes it, any thread may ask.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from dedupd.core.grouping import Group, Tie, split_component
+from dedupd.core.keeper import Candidate, choose_keeper
+from dedupd.core.ports import Library, LibraryView
+from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, Edge, Relation
+from dedupd.core.union_find import Components
+
+
+class GroupBook:
+    """Implements the `Groups` port."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+        self._components = Components()
+        self._ties: dict[ContentId, dict[ContentId, Tie]] = {}
+
+    def load(self) -> int:
+        """Take in every edge of the store; returns how many count as duplicates."""
+        count = 0
+        with self._library.view() as view:
+            for edge in view.edges():
+                count += edge.relation.is_duplicate
+                self.add(edge)
+        return count
+
+    def add(self, edge: Edge) -> None:
+        """Take in a verified pair; pairs that are no duplicates are not kept."""
+        if not edge.relation.is_duplicate:
+            return
+        tie = Tie(edge.relation, edge.similarity)
+        with self._lock:
+            self._ties.setdefault(edge.a, {})[edge.b] = tie
+            self._ties.setdefault(edge.b, {})[edge.a] = tie
+            self._components.add_edge(edge.a, edge.b)
+
+    def remove(self, content: ContentId) -> None:
+        """Forget a content and its ties."""
+        with self._lock:
+            for other in self._ties.pop(content, {}):
+                self._ties[other].pop(content, None)
+                if not self._ties[other]:
+                    del self._ties[other]
+            self._components.remove(content)
+
+    def ties(self, content: ContentId) -> dict[ContentId, Tie]:
+        """The verified duplicates of a content."""
+        with self._lock:
+            return dict(self._ties.get(content, {}))
+
+    def component(self, content: ContentId) -> list[ContentId]:
+        """Everything connected to a content, itself included."""
+        with self._lock:
+            return self._components.component(content)
+
+    def all(self, relations: frozenset[Relation]) -> list[Group]:
+        """Every group that these relations make, the largest keepers' first."""
+        with self._lock:
+            components = list(self._components)
+        groups: list[Group] = []
+        with self._library.view() as view:
+            maker = _GroupMaker(view, relations, self.ties)
+            grouped: set[ContentId] = set()
+            for component in components:
+                for part in maker.connected_parts(component):
+                    made = maker.split(part)
+                    groups += made
+                    grouped.update(c for g in made for c in g.contents)
+            if Relation.SAME_BYTES in relations:
+                groups += [maker.copies_of(c) for c in view.shared_contents() if c not in grouped]
+            size = maker.size_bytes
+            groups.sort(key=lambda g: (-sum(size(m.content) for m in g.members) - size(g.keeper), g.id))
+        return groups
+
+    def find(self, group: ContentId) -> Group | None:
+        """The group with this id."""
+        return next((g for g in self._around(group) if g.id == group), None)
+
+    def holding(self, content: ContentId) -> Group | None:
+        """The group that a content is keeper or member of."""
+        return next((g for g in self._around(content) if content in g.contents), None)
+
+    def _around(self, content: ContentId) -> Iterator[Group]:
+        with self._library.view() as view:
+            maker = _GroupMaker(view, DUPLICATE_RELATIONS, self.ties)
+            component = self.component(content)
+            if len(component) > 1:
+                yield from maker.split(component)
+            elif len([f for f in view.files_of(content) if f.missing_since_ns is None]) > 1:
+                yield maker.copies_of(content)
+
+
+class _GroupMaker:
+    """Makes groups from components within one view of the store."""
+
+    def __init__(
+        self,
+        view: LibraryView,
+        relations: frozenset[Relation],
+        ties: Callable[[ContentId], dict[ContentId, Tie]],
+    ) -> None:
+        self._view = view
+        self._relations = relations
+        self._ties = ties
+        self._candidates: dict[ContentId, Candidate | None] = {}
+
+    def connected_parts(self, component: list[ContentId]) -> Iterator[list[ContentId]]:
+        """The component as it is when only the asked relations count."""
+        if self._relations >= DUPLICATE_RELATIONS:
+            yield component
+            return
+        left = set(component)
+        while left:
+            part: list[ContentId] = []
+            todo = [left.pop()]
+            while todo:
+                content = todo.pop()
+                part.append(content)
+                for other, tie in self._ties(content).items():
+                    if other in left and tie.relation in self._relations:
+                        left.discard(other)
+                        todo.append(other)
+            if len(part) > 1:
+                yield part
+
+    def split(self, component: list[ContentId]) -> list[Group]:
+        """Groups of one connected component; contents that no present file holds are left out."""
+        present = [c for c in component if (candidate := self._candidate(c)) is not None and candidate.paths]
+        if len(present) < 2:  # nothing to compare with any more
+            return []
+        neighbours = {content: self._ties(content) for content in present}
+        return split_component(present, neighbours, self._choose, self._reason, self._relations)
+
+    def copies_of(self, content: ContentId) -> Group:
+        """The group of a content that only has several files."""
+        return Group(id=content, keeper=content, keeper_reason="all files hold the same bytes", members=())
+
+    def size_bytes(self, content: ContentId) -> int:
+        """Size of one file of a content."""
+        candidate = self._candidate(content)
+        return candidate.content.size_bytes if candidate else 0
+
+    def _candidate(self, content: ContentId) -> Candidate | None:
+        if content not in self._candidates:
+            record = self._view.content(content)
+            files = self._view.files_of(content) if record else []
+            paths = tuple(f.path.relative() for f in files if f.missing_since_ns is None)
+            self._candidates[content] = Candidate(content=record, paths=paths) if record else None
+        return self._candidates[content]
+
+    def _choose(self, contents: Iterable[ContentId]) -> tuple[ContentId, str]:
+        return choose_keeper([c for content in contents if (c := self._candidate(content)) is not None])
+
+    def _reason(self, a: ContentId, b: ContentId) -> str:
+        edge = self._view.edge(a, b)
+        return edge.reason if edge else ""

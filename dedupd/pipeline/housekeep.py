@@ -1,0 +1,96 @@
+"""Housekeeping: try set-aside files again, forget what has been missing for long, trim logs.
+
+Functions that the scheduler calls; each is one or a few short transactions. Never forgets a row of a root that is not
+online: an unmounted disk is not a deleted library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dedupd.core.ports import Library, PreviewCache
+from dedupd.core.records import ContentId, FileRecord, FileStage, RootRecord, RootState
+
+_CHUNK = 256  # rows a transaction, so that the flow never waits long
+_DAY_NS = 86_400 * 1_000_000_000
+
+
+def retry_set_aside(library: Library, now_ns: int) -> int:
+    """Make files pending again whose time for another try has come; returns how many."""
+    with library.view() as view:
+        online = {r.id for r in view.roots() if r.state is RootState.ONLINE}
+        due = [
+            f.path
+            for f in view.problems()
+            if f.problem is not None
+            and f.problem.retry_at_ns is not None
+            and f.problem.retry_at_ns <= now_ns
+            and f.missing_since_ns is None
+            and f.path.root in online
+        ]
+    for start in range(0, len(due), _CHUNK):
+        with library.transaction() as txn:
+            for path in due[start : start + _CHUNK]:
+                record = txn.file(path)
+                if record is not None and record.stage is FileStage.SET_ASIDE:
+                    txn.put_file(replace(record, stage=FileStage.PENDING))
+    return len(due)
+
+
+def purge_missing(library: Library, now_ns: int, missing_days: float) -> int:
+    """Forget files that have been missing for `missing_days` while their root was online; returns how many.
+
+    The root must have had a full scan after that time, so that two scans at least did not find the file.
+    """
+    patience_ns = int(missing_days * _DAY_NS)
+    with library.view() as view:
+        roots = {r.id: r for r in view.roots()}
+        due = [
+            f.path for f in view.missing_files() if _is_gone_for_good(f, roots.get(f.path.root), now_ns, patience_ns)
+        ]
+    for start in range(0, len(due), _CHUNK):
+        with library.transaction() as txn:
+            for path in due[start : start + _CHUNK]:
+                record = txn.file(path)
+                if record is not None and record.missing_since_ns is not None:
+                    txn.remove_file(path)
+    return len(due)
+
+
+def sweep_orphans(library: Library, previews: PreviewCache, forget: Callable[[list[ContentId]], None]) -> int:
+    """Remove contents that no file holds any more; returns how many.
+
+    Does nothing while files are pending: a file that was touched gets its content back once it has been read again.
+    """
+    with library.view() as view:
+        if view.counts().files_pending:
+            return 0
+        orphans = [c.id for c in view.contents() if not view.files_of(c.id)]
+    for start in range(0, len(orphans), _CHUNK):
+        removed: list[ContentId] = []
+        with library.transaction() as txn:
+            for content in orphans[start : start + _CHUNK]:
+                if txn.content(content) is not None and not txn.files_of(content):
+                    txn.remove_content(content)
+                    removed.append(content)
+        for content in removed:
+            previews.remove(content)
+        forget(removed)
+    return len(orphans)
+
+
+def trim_outbox(library: Library, keep: int) -> int:
+    """Drop the oldest events beyond `keep`; returns how many."""
+    with library.view() as view:
+        if view.counts().events <= keep:
+            return 0
+    with library.transaction() as txn:
+        return txn.trim_events(keep)
+
+
+def _is_gone_for_good(file: FileRecord, root: RootRecord | None, now_ns: int, patience_ns: int) -> bool:
+    since = file.missing_since_ns
+    if since is None or root is None or root.state is not RootState.ONLINE or not root.is_watched:
+        return False
+    return now_ns - since >= patience_ns and (root.last_full_scan_ns or 0) >= since + patience_ns

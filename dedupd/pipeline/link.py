@@ -1,0 +1,206 @@
+"""Link: search → verify → one transaction (edges, stage, events) → add to the index and the groups.
+
+Killed at any point, every true pair is found exactly once: what was committed is linked and is in the index after the
+catch-up, what was not is still unlinked in the store and is searched again. Owns the index and the group book's
+changes; takes its work from the store.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dedupd.core.events import Origin
+from dedupd.core.grouping import Tie
+from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
+from dedupd.core.records import ContentId, Edge
+from dedupd.pipeline.compare import Comparer, Pair
+from dedupd.pipeline.facts import duplicate_found, present_files, tied_matches
+from dedupd.pipeline.group_book import GroupBook
+from dedupd.pipeline.stage import Clock, OnCrash, Stage
+
+_BATCH = 32  # contents a transaction: at ~3 candidates each about a second of evidence on two cores
+_ROOM = 256  # described contents that may wait before the backlog pauses
+_CLOSURE = 8  # members of a matched component that a newcomer is also compared with directly
+_IDLE_WAIT_S = 1.0
+
+
+class Link(Stage):
+    """See the module; one thread."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        index: VectorIndex,
+        model: Model,
+        comparer: Comparer,
+        groups: GroupBook,
+        clock: Clock,
+        candidates: int,
+        on_crash: OnCrash,
+    ) -> None:
+        """Hand it its collaborators; `candidates` is how many neighbours of a picture get a second look."""
+        super().__init__("link", on_crash)
+        self._library = library
+        self._index = index
+        self._model = model
+        self._comparer = comparer
+        self._groups = groups
+        self._clock = clock
+        self._candidates = candidates
+        self._news = threading.Event()
+        self._origins: dict[ContentId, Origin] = {}
+        self._removed: set[ContentId] = set()
+        self._lock = threading.Lock()
+        self._unlinked = 0
+
+    def notice(self, described: dict[ContentId, Origin]) -> None:
+        """New contents wait in the store. Thread-safe."""
+        with self._lock:
+            self._origins.update(described)
+            self._unlinked += len(described)
+        self._wake()
+
+    def forget(self, contents: Sequence[ContentId]) -> None:
+        """Contents were removed from the store: drop them from index and groups. Thread-safe."""
+        with self._lock:
+            self._removed.update(contents)
+        self._wake()
+
+    def has_room(self) -> bool:
+        """Whether the backlog may go on being described."""
+        return self._unlinked < _ROOM
+
+    @property
+    def waiting(self) -> int:
+        """Described contents not linked yet."""
+        return self._unlinked
+
+    def _wake(self) -> None:
+        self._news.set()
+
+    def _prepare(self) -> None:
+        with self._library.view() as view:
+            self._unlinked = view.counts().contents_unlinked
+        self._news.set()
+
+    def _step(self) -> None:
+        if not self._news.wait(_IDLE_WAIT_S):
+            return
+        self._news.clear()
+        while not self.is_stopping and self._link_batch():
+            pass
+
+    def _link_batch(self) -> bool:
+        """Link up to a batch; whether there may be more."""
+        self._drop_removed()
+        with self._library.view() as view:
+            batch = view.unlinked_contents(_BATCH)
+            pairs = self._candidate_pairs(view, batch) if batch else set()
+        if not batch:
+            self._unlinked = 0
+            return False
+        contents = [content for content, _ in batch]
+        verified = self._comparer.verify(sorted(pairs), Priority.EVIDENCE)
+        closing = self._closing_pairs(verified.edges, pairs)
+        more = self._comparer.verify(sorted(closing), Priority.EVIDENCE)
+        edges = (*verified.edges, *more.edges)
+        with self._library.transaction() as txn:
+            for content in {c.id: c for c in (*verified.digested, *more.digested)}.values():
+                if (record := txn.content(content.id)) is not None:
+                    txn.put_content(replace(record, pixel_digest=content.pixel_digest))
+            for edge in edges:
+                txn.put_edge(edge)
+            for content_id in contents:
+                txn.mark_linked(content_id)
+            self._tell(txn, contents, edges)
+        self._index.add(contents, [descriptor.stored for _, descriptor in batch])
+        for edge in edges:
+            self._groups.add(edge)
+        with self._lock:
+            self._unlinked = max(0, self._unlinked - len(batch))
+            for content_id in contents:
+                self._origins.pop(content_id, None)
+        return len(batch) == _BATCH
+
+    def _candidate_pairs(self, view: LibraryView, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
+        """Pairs worth a second look: the index, the batch itself, equal JPEG data."""
+        found = self._index.search(
+            [descriptor.queries for _, descriptor in batch],
+            limit=self._candidates,
+            min_similarity=self._model.candidate_similarity,
+        )
+        pairs = {
+            _pair(content, neighbour.content)
+            for (content, _), neighbours in zip(batch, found, strict=True)
+            for neighbour in neighbours
+            if neighbour.content != content
+        }
+        pairs |= self._pairs_within(batch)
+        for content, _ in batch:
+            record = view.content(content)
+            if record is not None and record.image_digest is not None:
+                same = view.contents_with_image_digest(record.image_digest)
+                pairs |= {_pair(content, other) for other in same if other != content}
+        return pairs
+
+    def _pairs_within(self, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
+        """Near pairs inside the batch, which the index does not hold yet; exact."""
+        stored = np.concatenate([descriptor.stored for _, descriptor in batch])
+        owner = np.repeat(np.arange(len(batch)), [len(descriptor.stored) for _, descriptor in batch])
+        pairs: set[Pair] = set()
+        for number, (content, descriptor) in enumerate(batch):
+            best = (descriptor.queries @ stored.T).max(axis=0)
+            for other in set(owner[best >= self._model.candidate_similarity].tolist()) - {number}:
+                pairs.add(_pair(content, batch[other][0]))
+        return pairs
+
+    def _closing_pairs(self, edges: Sequence[Edge], done: set[Pair]) -> set[Pair]:
+        """Direct pairs between a newcomer and what its match is already grouped with: groups must not chain."""
+        fresh: dict[ContentId, set[ContentId]] = {}
+        for edge in edges:
+            if edge.relation.is_duplicate:
+                fresh.setdefault(edge.a, set()).add(edge.b)
+                fresh.setdefault(edge.b, set()).add(edge.a)
+        pairs: set[Pair] = set()
+        for content, matched in fresh.items():
+            reached = {c for other in matched for c in (*self._groups.component(other)[: 4 * _CLOSURE], *fresh[other])}
+            direct = matched | set(self._groups.ties(content))
+            around = sorted(reached - direct - {content})[:_CLOSURE]
+            pairs |= {_pair(content, other) for other in around}
+        return pairs - done
+
+    def _tell(self, txn: LibraryTransaction, contents: Sequence[ContentId], edges: Sequence[Edge]) -> None:
+        """One event for each newcomer; a pair of two newcomers is told by the later one."""
+        for content in sorted(contents):
+            ties = {
+                (edge.a if edge.b == content else edge.b): edge
+                for edge in edges
+                if edge.relation.is_duplicate and content in (edge.a, edge.b)
+            }
+            older = {other: edge for other, edge in ties.items() if other < content or other not in contents}
+            record = txn.content(content)
+            files = present_files(txn, content)
+            if record is None or not files or not older:
+                continue
+            first = min(files, key=lambda f: (f.first_seen_ns, f.path))
+            matches = tied_matches(txn, {other: Tie(edge.relation, edge.similarity) for other, edge in older.items()})
+            fact = duplicate_found(first.path, record, self._origins.get(content, Origin.SCAN), matches)
+            if fact is not None:
+                txn.append(fact, self._clock.wall_ns())
+
+    def _drop_removed(self) -> None:
+        with self._lock:
+            removed, self._removed = self._removed, set()
+        if removed:
+            self._index.remove(removed)
+            for content in removed:
+                self._groups.remove(content)
+
+
+def _pair(a: ContentId, b: ContentId) -> Pair:
+    return (a, b) if a < b else (b, a)

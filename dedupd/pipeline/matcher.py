@@ -1,0 +1,148 @@
+"""Answers to questions about pictures: which of the library this one is, and why two are together.
+
+Looks with the same descriptor, index, evidence and rules as the link stage, and stores nothing.
+"""
+
+from __future__ import annotations
+
+from dedupd.core.errors import NotFoundError, UnreadableImageError
+from dedupd.core.ports import (
+    DecodedImage,
+    Embedder,
+    EmbedItem,
+    EvidenceSide,
+    FoundMatch,
+    Library,
+    ReadFile,
+    VectorIndex,
+)
+from dedupd.core.records import ContentId, ContentRecord, ContentStage, Edge, Problem, Relation
+from dedupd.pipeline.compare import Comparer
+from dedupd.pipeline.facts import present_files
+from dedupd.pipeline.group_book import GroupBook
+
+_NOT_STORED = ContentId(0)  # stands for the picture that was asked about
+
+
+class LibraryMatcher:
+    """Implements the `Matcher` port."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        embedder: Embedder,
+        index: VectorIndex,
+        comparer: Comparer,
+        groups: GroupBook,
+        candidates: int,
+    ) -> None:
+        self._library = library
+        self._embedder = embedder
+        self._index = index
+        self._comparer = comparer
+        self._groups = groups
+        self._candidates = candidates
+
+    def find(self, read: ReadFile) -> list[FoundMatch]:
+        """Contents that the picture duplicates or resembles, the closest relation first.
+
+        Raises:
+            UnreadableImageError: the bytes are no picture that can be read, and are not known either.
+        """
+        with self._library.view() as view:
+            known = view.content_by_digest(read.digest)
+        if known is not None:
+            return self._around(known.id)
+        match read.image:
+            case DecodedImage() as image:
+                return self._look_for(read, image)
+            case Problem(code=code, detail=detail):
+                raise UnreadableImageError(f"the picture cannot be read: {detail} ({code.value}).")
+            case None:
+                raise UnreadableImageError("the picture was not decoded, and its bytes are not in the library.")
+
+    def explain(self, a: ContentId, b: ContentId) -> Edge:
+        """The stored edge of two contents, or one made now.
+
+        Raises:
+            NotFoundError: a content is not in the library, or no file of it can be read any more.
+        """
+        with self._library.view() as view:
+            edge = view.edge(min(a, b), max(a, b))
+        edge = edge or self._comparer.explain(a, b)
+        if edge is None:
+            raise NotFoundError(
+                f"contents {a} and {b} cannot be compared: one is not in the library or not readable now. "
+                "Check that its disk is mounted."
+            )
+        return edge
+
+    def _around(self, content: ContentId) -> list[FoundMatch]:
+        """A known content: its own files, then its verified duplicates."""
+        found = []
+        with self._library.view() as view:
+            if present_files(view, content):
+                found.append(
+                    FoundMatch(
+                        content=content,
+                        relation=Relation.SAME_BYTES,
+                        similarity=1.0,
+                        reason="the files are equal byte for byte",
+                    )
+                )
+            for other, tie in self._groups.ties(content).items():
+                edge = view.edge(min(content, other), max(content, other))
+                if edge is not None and present_files(view, other):
+                    found.append(
+                        FoundMatch(content=other, relation=tie.relation, similarity=tie.similarity, reason=edge.reason)
+                    )
+        return _sorted(found)
+
+    def _look_for(self, read: ReadFile, image: DecodedImage) -> list[FoundMatch]:
+        item = EmbedItem(digest=read.digest, path=None, small=image.small)
+        descriptor = self._embedder.embed([item]).result()[0]
+        [neighbours] = self._index.search(
+            [descriptor.queries],
+            limit=self._candidates,
+            min_similarity=self._embedder.model.candidate_similarity,
+        )
+        asked = _as_content(read, image)
+        with self._library.view() as view:
+            ids = {n.content for n in neighbours}
+            if image.image_digest is not None:
+                ids |= set(view.contents_with_image_digest(image.image_digest))
+            for content in list(ids):  # what a near neighbour is grouped with may match too
+                ids |= set(self._groups.ties(content))
+            candidates = [c for i in sorted(ids) if (c := view.content(i)) is not None and present_files(view, i)]
+        side = EvidenceSide(content=None, preview=image.preview, width_px=image.width_px, height_px=image.height_px)
+        edges = [(c.id, self._comparer.look(asked, side, c)) for c in candidates]
+        return _sorted(
+            [
+                FoundMatch(content=content, relation=edge.relation, similarity=edge.similarity, reason=edge.reason)
+                for content, edge in edges
+                if edge is not None and edge.relation is not Relation.DIFFERENT
+            ]
+        )
+
+
+def _sorted(found: list[FoundMatch]) -> list[FoundMatch]:
+    return sorted(found, key=lambda m: (m.relation.rank, -m.similarity, m.content))
+
+
+def _as_content(read: ReadFile, image: DecodedImage) -> ContentRecord:
+    return ContentRecord(
+        id=_NOT_STORED,
+        digest=read.digest,
+        size_bytes=read.stat.size_bytes,
+        format=image.format,
+        width_px=image.width_px,
+        height_px=image.height_px,
+        image_digest=image.image_digest,
+        pixel_digest=None,
+        quality=image.quality,
+        capture=image.capture,
+        decoder=image.decoder,
+        stage=ContentStage.DESCRIBED,
+        first_seen_ns=0,
+    )
