@@ -1,0 +1,28 @@
+"""Numbers as people read them, the same in reports and alerts. Pure; no locale, no translation."""
+
+from __future__ import annotations
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+
+
+def bytes_text(size: int) -> str:
+    """A number of bytes in decimal units, as file managers show it: 842 bytes, 1.2 MB, 34 GB."""
+    if size < 1000:
+        return "1 byte" if size == 1 else f"{size} bytes"
+    value = float(size)
+    for unit in _UNITS:
+        value /= 1000
+        if value < 999.5 or unit == _UNITS[-1]:
+            break
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
+
+
+def percent_text(share: float) -> str:
+    """A share 0 … 1 in per cent, rounded down, so that only what is equal says 100 %: 99.9 %, 98 %."""
+    per_mille = int(share * 1000 + 1e-9)
+    return f"{per_mille / 10:.1f} %" if 990 < per_mille < 1000 else f"{per_mille // 10} %"
+
+
+def count_text(count: int, one: str, many: str) -> str:
+    """A number with its noun: 1 file, 12,345 files."""
+    return f"1 {one}" if count == 1 else f"{count:,} {many}"

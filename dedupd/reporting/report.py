@@ -1,0 +1,196 @@
+"""Drafts the report: which file of each group stays, which ones are beside it, and what removing them would free.
+
+Reads one view of the library and owns nothing. It decides no group and no keeper content (core.grouping does), writes
+no format (write_*.py do), and never opens a photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dedupd.core.grouping import Group, Member
+from dedupd.core.ports import Groups, LibraryView
+from dedupd.core.records import ContentId, Edge, FileRecord, Relation, RootId
+from dedupd.core.report import Report, ReportFile, ReportGroup
+
+SAME_BYTES_REASON = "the same bytes"
+HARD_LINK_REASON = "the same bytes: a hard link of a file that stays, it takes no space of its own"
+CHAINED_REASON = "resembles a copy in this group, but was not verified against the kept picture"
+KEEPER_MISSING_REASON = "the best that is there: the file of the picture that was preferred is missing"
+
+_Inode = tuple[int, int]
+
+
+def draft_report(
+    view: LibraryView,
+    groups: Groups,
+    *,
+    relations: frozenset[Relation],
+    keep_policy: str,
+    now_ns: int,
+) -> Report:
+    """Draft the report over all groups that these relations make, those that free the most bytes first.
+
+    Files that are missing are left out, groups with fewer than two files that are there too.
+
+    Args:
+        view: one consistent look at the library; used until this returns.
+        groups: the groups as they are now; contents that went meanwhile are skipped.
+        relations: which relations count as duplicates here.
+        keep_policy: the policy's name, for the reader.
+        now_ns: CLOCK_REALTIME.
+    """
+    drafted: list[ReportGroup] = []
+    draft = _Draft(view, relations)
+    for group in groups.all(relations):
+        told = draft.group(group)
+        if told is not None:
+            drafted.append(told)
+    drafted.sort(key=lambda g: (-g.frees_bytes, -len(g.duplicates), g.id))
+    counts = view.counts()
+    return Report(
+        generated_at_ns=now_ns,
+        total_images=max(0, counts.files - counts.files_pending - counts.files_set_aside - counts.files_missing),
+        total_contents=counts.contents,
+        duplicate_groups=len(drafted),
+        total_duplicates=sum(len(g.duplicates) for g in drafted),
+        frees_bytes=sum(g.frees_bytes for g in drafted),
+        keep_policy=keep_policy,
+        relations=tuple(sorted(relations, key=lambda r: r.rank)),
+        roots=tuple(draft.root_paths.values()),
+        problems=counts.files_set_aside,
+        pending=counts.files_pending + counts.contents_unlinked,
+        groups=tuple(drafted),
+    )
+
+
+class _Draft:
+    """One drafting: the view and what is looked up once. Owned by the call of `draft_report`."""
+
+    def __init__(self, view: LibraryView, relations: frozenset[Relation]) -> None:
+        self._view = view
+        self._relations = relations
+        self.root_paths: dict[RootId, bytes] = {root.id: root.path for root in view.roots()}
+
+    def group(self, group: Group) -> ReportGroup | None:
+        """The group as it stands on disk; None when fewer than two of its files are there."""
+        standing = self._standing(group)
+        if standing is None:
+            return None
+        kept, *twins = self._present(standing.keeper)
+        keep = self._told(kept, None, 1.0, standing.keeper_reason, frees_bytes=0)
+        related = tuple(self._related(standing))
+        staying: set[_Inode] = {_inode(kept), *(_inode(f) for f in self._first_files(standing.related))}
+        duplicates = tuple(self._duplicates(standing, twins, staying))
+        if not duplicates:
+            return None
+        weakest = max(duplicates, key=lambda f: (_rank(f), -f.similarity))
+        return ReportGroup(
+            id=group.id,
+            relation=weakest.relation or Relation.SAME_BYTES,
+            similarity=weakest.similarity,
+            keep=keep,
+            duplicates=duplicates,
+            related=related,
+            frees_bytes=sum(f.frees_bytes for f in duplicates),
+        )
+
+    def _duplicates(self, group: Group, twins: Iterable[FileRecord], staying: set[_Inode]) -> Iterator[ReportFile]:
+        """The files beside the kept one, the closest first; each inode's bytes are counted once."""
+        counted = set(staying)
+
+        def told(file: FileRecord, relation: Relation, similarity: float, reason: str) -> ReportFile:
+            inode = _inode(file)
+            frees = 0 if inode in counted else file.stat.size_bytes
+            counted.add(inode)
+            return self._told(file, relation, similarity, reason, frees_bytes=frees)
+
+        if Relation.SAME_BYTES in self._relations:
+            for file in twins:
+                reason = HARD_LINK_REASON if _inode(file) in staying else SAME_BYTES_REASON
+                yield told(file, Relation.SAME_BYTES, 1.0, reason)
+        for member in group.members:
+            for file in self._present(member.content):
+                yield told(file, member.relation, member.similarity, member.reason)
+
+    def _related(self, group: Group) -> Iterator[ReportFile]:
+        for file in self._first_files(group.related):
+            assert file.content is not None  # files_of found it by its content
+            edge = self._edge(group.keeper, file.content)
+            relation = edge.relation if edge else None
+            yield self._told(file, relation, edge.similarity if edge else 0.0, CHAINED_REASON, frees_bytes=0)
+
+    def _first_files(self, contents: Iterable[ContentId]) -> Iterator[FileRecord]:
+        for content in contents:
+            yield from self._present(content)[:1]
+
+    def _standing(self, group: Group) -> Group | None:
+        """The group with a keeper that is there.
+
+        When every file of the keeper is missing, the closest member that is there takes its place; of the others only
+        those verified directly against it stay members, because pairs do not chain.
+        """
+        if self._present(group.keeper):
+            return group
+        there = [m.content for m in group.members if self._present(m.content)]
+        if not there:
+            return None
+        keeper, *others = there
+        edges = [(other, self._edge(keeper, other)) for other in others]
+        members = [
+            Member(content=other, relation=edge.relation, similarity=edge.similarity, reason=edge.reason)
+            for other, edge in edges
+            if edge is not None and edge.relation in self._relations
+        ]
+        members.sort(key=lambda m: (m.relation.rank, -m.similarity, m.content))
+        tied = {m.content for m in members}
+        return Group(
+            id=group.id,
+            keeper=keeper,
+            keeper_reason=KEEPER_MISSING_REASON,
+            members=tuple(members),
+            related=(*(other for other in others if other not in tied), *group.related),
+        )
+
+    def _edge(self, one: ContentId, other: ContentId) -> Edge | None:
+        return self._view.edge(min(one, other), max(one, other))
+
+    def _present(self, content: ContentId) -> list[FileRecord]:
+        """The content's files that are there, the best to keep first: no hard link, shorter path, path."""
+        files = [
+            f for f in self._view.files_of(content) if f.missing_since_ns is None and f.path.root in self.root_paths
+        ]
+        return sorted(files, key=lambda f: (f.link_of_same_inode, len(self._absolute(f)), self._absolute(f)))
+
+    def _absolute(self, file: FileRecord) -> bytes:
+        return self.root_paths[file.path.root].rstrip(b"/") + b"/" + file.path.relative()
+
+    def _told(
+        self, file: FileRecord, relation: Relation | None, similarity: float, reason: str, *, frees_bytes: int
+    ) -> ReportFile:
+        assert file.content is not None  # files_of found it by its content
+        content = self._view.content(file.content)
+        assert content is not None  # the same view holds the file that names it
+        return ReportFile(
+            path=self._absolute(file),
+            file=file.path,
+            content=content.id,
+            size_bytes=file.stat.size_bytes,
+            width_px=content.width_px,
+            height_px=content.height_px,
+            format=content.format,
+            mtime_ns=file.stat.mtime_ns,
+            taken_at_ms=content.capture.taken_at_ms,
+            relation=relation,
+            similarity=similarity,
+            reason=reason,
+            frees_bytes=frees_bytes,
+        )
+
+
+def _inode(file: FileRecord) -> _Inode:
+    return file.stat.dev, file.stat.ino
+
+
+def _rank(file: ReportFile) -> int:
+    return file.relation.rank if file.relation is not None else 0
