@@ -29,7 +29,7 @@ def path_b64(path: bytes) -> str | UnsetType:
 
 
 def utc_text(time_ns: int) -> str:
-    """ns since 1970 as ISO 8601 in UTC with microseconds: 2026-11-20T13:28:47.123456Z.
+    """Time in ns since 1970 as ISO 8601 in UTC with microseconds: 2026-11-20T13:28:47.123456Z.
 
     Filesystems can hold times outside the years 1 … 9999; those become the nearest that can be written, the exact
     value is in the *_ns field beside it.

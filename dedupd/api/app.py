@@ -1,0 +1,232 @@
+"""The ASGI application: binds the route table to the answers. Blocking work runs in threads, never on the loop.
+
+Owns the limits on work at the same time and the sign that the server stops; everything else belongs to the ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from dedupd.api.decode import json_of, number_in_path, query_of
+from dedupd.api.event_stream import EventStreams
+from dedupd.api.failures import RefusedError, failure_response
+from dedupd.api.openapi import describe_api
+from dedupd.api.pictures import PictureAnswers, relations_down_to
+from dedupd.api.report_source import ReportSource
+from dedupd.api.routes import ROUTES, RouteSpec
+from dedupd.api.standing import StandingAnswers
+from dedupd.api.upload import receive_image
+from dedupd.core.errors import DedupdError, NotFoundError, RequestError
+from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache
+from dedupd.core.records import ContentId
+from dedupd.protocol.requests import (
+    MAX_IMAGE_BYTES,
+    MAX_JSON_BYTES,
+    EventsQuery,
+    ExplainQuery,
+    FindQuery,
+    GroupsQuery,
+    HaveRequest,
+    NoQuery,
+    ProblemsQuery,
+    ReportQuery,
+    RescanRequest,
+)
+
+_log = logging.getLogger(__name__)
+
+_MAX_QUESTIONS = 4  # uploads with their decoding, and pairs compared on demand; others wait their turn
+_MAX_REPORTS = 2  # a report of a large library takes memory
+_LAST_CONTENT = 2**48 - 1
+_REPORT_MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "html": "text/html; charset=utf-8"}
+_SAFETY_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Application:
+    """dedupd's API over its ports. `stop()` ends the open event streams; the ports are closed by their owner."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        reader: ImageReader,
+        matcher: Matcher,
+        groups: Groups,
+        control: Control,
+        reports: ReportSource,
+        previews: PreviewCache,
+        upload_dir: Path | None = None,
+        max_image_bytes: int = MAX_IMAGE_BYTES,
+    ) -> None:
+        self._stopping = threading.Event()
+        self._standing = StandingAnswers(library=library, control=control)
+        self._pictures = PictureAnswers(
+            library=library, reader=reader, matcher=matcher, groups=groups, stopping=self._stopping
+        )
+        self._streams = EventStreams(library, self._stopping)
+        self._reports = reports
+        self._previews = previews
+        self._upload_dir = upload_dir
+        self._max_image_bytes = max_image_bytes
+        self._questions = asyncio.Semaphore(_MAX_QUESTIONS)
+        self._report_limiter = anyio.CapacityLimiter(_MAX_REPORTS)
+        self._openapi = msgspec.json.encode(describe_api())
+        routes = [Route(spec.path, self._guarded(self._handler(spec)), methods=[spec.method]) for spec in ROUTES]
+        self._asgi = Starlette(routes=routes, exception_handlers={HTTPException: _unrouted})
+        self._asgi.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        await self._asgi(scope, receive, send)
+
+    def stop(self) -> None:
+        """Let event streams and waiting questions end, within half a second."""
+        self._stopping.set()
+
+    def _handler(self, spec: RouteSpec) -> Handler:
+        handler: Handler = getattr(self, f"_{spec.name}")
+        return handler
+
+    def _guarded(self, handler: Handler) -> Handler:
+        """A fault in one answer must not end the server (hence the broad except) and is told in the one shape."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except (DedupdError, RefusedError) as error:
+                response = failure_response(error)
+            except ClientDisconnect:
+                response = Response(status_code=400)  # nobody reads it
+            except Exception as error:  # noqa: BLE001 - one fault must not end the server; told as a 500 and in the log
+                _log.exception("api.fault", extra={"method": request.method, "route": request.url.path})
+                response = failure_response(error)
+            for name, value in _SAFETY_HEADERS.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return guarded
+
+    async def _health(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return _json(self._standing.health())
+
+    async def _openapi_description(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return Response(self._openapi, media_type="application/json")
+
+    async def _status(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return _json(await run_in_threadpool(self._standing.status))
+
+    async def _report(self, request: Request) -> Response:
+        query = query_of(request, ReportQuery)
+
+        def begin() -> Iterator[bytes]:
+            report = self._reports.draft(relations_down_to(query.relation))
+            return iter(self._reports.render(report, query.format))
+
+        pieces = await anyio.to_thread.run_sync(begin, limiter=self._report_limiter)
+        return StreamingResponse(pieces, media_type=_REPORT_MEDIA[query.format])
+
+    async def _groups(self, request: Request) -> Response:
+        query = query_of(request, GroupsQuery)
+        return _json(await run_in_threadpool(self._pictures.groups, query))
+
+    async def _group(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return _json(await run_in_threadpool(self._pictures.group, number_in_path(request)))
+
+    async def _problems(self, request: Request) -> Response:
+        query = query_of(request, ProblemsQuery)
+        return _json(await run_in_threadpool(self._standing.problems, query))
+
+    async def _roots(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return _json(await run_in_threadpool(self._standing.roots))
+
+    async def _accept_root(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return _json(await run_in_threadpool(self._standing.accept_root, number_in_path(request)))
+
+    async def _forget_root(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return _json(await run_in_threadpool(self._standing.forget_root, number_in_path(request)))
+
+    async def _rescan(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        wanted = await json_of(request, RescanRequest, limit_bytes=MAX_JSON_BYTES)
+        return _json(await run_in_threadpool(self._standing.rescan, wanted), status=202)
+
+    async def _have(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        wanted = await json_of(request, HaveRequest, limit_bytes=MAX_JSON_BYTES)
+        return _json(await run_in_threadpool(self._pictures.have, wanted))
+
+    async def _find(self, request: Request) -> Response:
+        query = query_of(request, FindQuery)
+        async with self._questions:
+            fd = await receive_image(request, limit_bytes=self._max_image_bytes, directory=self._upload_dir)
+            return _json(await run_in_threadpool(self._pictures.find, fd, is_strict=query.pixels))
+
+    async def _explain(self, request: Request) -> Response:
+        query = query_of(request, ExplainQuery)
+        async with self._questions:
+            return _json(await run_in_threadpool(self._pictures.explain, query))
+
+    async def _events(self, request: Request) -> Response:
+        query = query_of(request, EventsQuery)
+        after = query.after
+        if after < 0 and (seen := request.headers.get("last-event-id")) is not None:
+            after = _last_event_id(seen)
+        frames = self._streams.open(after, follow=query.follow)
+        return StreamingResponse(frames, media_type="text/event-stream")
+
+    async def _preview(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        number = number_in_path(request)
+        preview = None
+        if number <= _LAST_CONTENT:
+            preview = await run_in_threadpool(self._previews.get, ContentId(number))
+        if preview is None:
+            raise NotFoundError(f"There is no preview of content {number}.")
+        return Response(preview, media_type="image/jpeg")
+
+
+def _json(message: Any, *, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(message), status_code=status, media_type="application/json")
+
+
+def _last_event_id(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    raise RequestError("Last-Event-ID is no sequence number.")
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """Unknown routes and methods, in the same shape as every other refusal."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    what = f"{request.method} {request.url.path}"
+    if status == 404:
+        return failure_response(NotFoundError(f"There is no route {what}. /openapi.json names them all."))
+    refusal = failure_response(RefusedError(status, RequestError(f"{what} is not possible.")))
+    if isinstance(error, HTTPException) and error.headers:
+        refusal.headers.update(error.headers)
+    return refusal

@@ -1,0 +1,63 @@
+"""Requests to messages: query strings, JSON bodies and numbers in paths, all strict. Opens nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+
+from dedupd.api.failures import RefusedError
+from dedupd.core.errors import NotFoundError, RequestError
+
+MessageT = TypeVar("MessageT", bound=msgspec.Struct)
+
+BODY_TIMEOUT_S = 30.0  # the longest wait for the next piece of a body
+_LONGEST_NUMBER = 15  # digits; contents end at 2**48
+
+
+def query_of(request: Request, kind: type[MessageT]) -> MessageT:
+    """The query string as a message; unknown, repeated or ill-typed parameters are a RequestError.
+
+    Bytes that are not UTF-8 stay exact as surrogates, so that os.fsencode gives back the path that was asked for.
+    """
+    raw: bytes = request.scope["query_string"]
+    pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="surrogateescape")
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise RequestError("A query parameter is given twice.")
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"The query is wrong: {error}. See docs/api.md.") from error
+
+
+async def json_of(request: Request, kind: type[MessageT], *, limit_bytes: int) -> MessageT:
+    """The body as a message; an empty body is an empty object."""
+    body = bytearray()
+    pieces = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                piece = await anext(pieces, None)
+        except TimeoutError:
+            raise RefusedError(408, RequestError("The body did not arrive in time.")) from None
+        if piece is None:
+            break
+        body += piece
+        if len(body) > limit_bytes:
+            raise RefusedError(413, RequestError(f"The body is over {limit_bytes} bytes. Ask in smaller pieces."))
+    try:
+        return msgspec.json.decode(bytes(body) or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"The body is wrong: {error}. See docs/api.md.") from error
+
+
+def number_in_path(request: Request) -> int:
+    """The {id} of the path; what is no such number names nothing."""
+    text = str(request.path_params["id"])
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        raise NotFoundError(f"{text!r} is no id: ids are numbers.")
+    return int(text)

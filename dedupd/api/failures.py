@@ -1,0 +1,73 @@
+"""Errors to answers: one JSON shape, a status by the kind of error, a next step where there is one."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from starlette.responses import Response
+
+from dedupd.core.errors import (
+    AccessError,
+    DedupdError,
+    NotFoundError,
+    RequestError,
+    RetryError,
+    StopError,
+    UnreadableImageError,
+)
+from dedupd.core.records import Problem
+from dedupd.protocol.failures import Failure, FailureMessage
+
+_STATUS: tuple[tuple[type[DedupdError], int], ...] = (
+    (RequestError, 400),
+    (AccessError, 403),
+    (NotFoundError, 404),
+    (UnreadableImageError, 422),
+    (RetryError, 503),
+    (StopError, 503),
+)
+_HINTS = {
+    RequestError.code: "docs/api.md and /openapi.json describe every route.",
+    RetryError.code: "Try again in a moment.",
+}
+
+
+class RefusedError(Exception):
+    """An error whose HTTP status says more than its kind does (408, 413, 405)."""
+
+    def __init__(self, status: int, error: DedupdError) -> None:
+        super().__init__(str(error))
+        self.status = status
+        self.error = error
+
+
+class BadPictureError(UnreadableImageError):
+    """The picture that was sent cannot be read; carries the problem's code for the answer."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"The picture cannot be read: {problem.detail or problem.code}")
+        self.problem = problem
+
+
+def failure_response(error: Exception) -> Response:
+    """The answer for an error. What is not ours is a 500 that says nothing of the inside."""
+    match error:
+        case RefusedError():
+            return _answer(error.status, error.error)
+        case DedupdError():
+            status = next((status for kind, status in _STATUS if isinstance(error, kind)), 503)
+            return _answer(status, error)
+        case _:
+            return _answer(500, DedupdError("A fault in the daemon."), hint="The daemon's log has the details.")
+
+
+def _answer(status: int, error: DedupdError, hint: str | None = None) -> Response:
+    problem: str | UnsetType = error.problem.code if isinstance(error, BadPictureError) else UNSET
+    failure = Failure(
+        code=error.code,
+        message=str(error),
+        hint=_HINTS.get(error.code, "") if hint is None else hint,
+        problem=problem,
+    )
+    body = msgspec.json.encode(FailureMessage(error=failure))
+    return Response(body, status_code=status, media_type="application/json")

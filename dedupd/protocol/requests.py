@@ -1,0 +1,85 @@
+"""What clients send: bodies and query strings. Unknown fields are refused, so a misspelt one is never ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+MAX_DIGESTS = 10_000  # 67 bytes each in JSON: fits the limit below
+MAX_JSON_BYTES = 1024 * 1024
+MAX_IMAGE_BYTES = 512 * 1024 * 1024  # the limit for files in the library too: larger ones are "too-large"
+
+MAX_NUMBER = 2**62  # far above any id or sequence, and below what 64 bits hold
+
+DigestText = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="BLAKE3-256 in lower-case hex")]
+DuplicateRelation = Literal["same-bytes", "same-pixels", "re-encoded", "edited"]
+ReportFormat = Literal["json", "csv", "html"]
+LowestRelation = Annotated[
+    DuplicateRelation, Meta(description="the loosest relation that counts; everything closer counts too")
+]
+
+
+class HaveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask which of these digests the library knows."""
+
+    digests: Annotated[tuple[DigestText, ...], Meta(max_length=MAX_DIGESTS)]
+
+
+class RescanRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Scan these roots; null or left out: all."""
+
+    roots: tuple[int, ...] | None = None
+
+
+class NoQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A route without parameters."""
+
+
+class ReportQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/report."""
+
+    format: ReportFormat = "json"
+    relation: LowestRelation = "edited"
+
+
+class GroupsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/groups."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000, description="groups in one page")] = 50
+    after: Annotated[int, Meta(ge=0, le=MAX_NUMBER, description="id of the last group seen; 0: from the first")] = 0
+    relation: LowestRelation = "edited"
+
+
+class ProblemsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/problems."""
+
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="files in one page")] = 1000
+    after: Annotated[int, Meta(ge=0, le=MAX_NUMBER, description="how many to pass over: `next` of the page before")] = 0
+
+
+class FindQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of POST /v1/find."""
+
+    pixels: Annotated[bool, Meta(description="only same-bytes and same-pixels count")] = False
+
+
+class ExplainQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/explain."""
+
+    a: Annotated[str, Meta(description="absolute path in the library, or content:NUMBER")]
+    b: Annotated[str, Meta(description="absolute path in the library, or content:NUMBER")]
+
+
+class EventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/events."""
+
+    after: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=MAX_NUMBER,
+            description="sequence last seen; 0: everything still kept; -1: as Last-Event-ID says, else only new ones",
+        ),
+    ] = -1
+    follow: Annotated[bool, Meta(description="0: end after what is there now")] = True
