@@ -1,0 +1,100 @@
+"""Turns the bytes of a picture into what dedupd keeps of it: a DecodedImage.
+
+Runs in a worker process only. Puts together the steps that its neighbours own: opening (`picture`), converting (`rgb`),
+digests, metadata, quality. Reads no file and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage
+from dedupd.core.records import ProblemCode
+from dedupd.imaging.digest import image_digest
+from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
+from dedupd.imaging.metadata import capture_of
+from dedupd.imaging.picture import DECODER_ERRORS, Picture, exif_of, explain, open_picture, upright
+from dedupd.imaging.quality import measure
+from dedupd.imaging.rgb import shrink_to_rgb, small_size
+
+PREVIEW_QUALITY = 88  # 4:2:0; about 25 kB for 384 × 288, and its errors stay under what verification looks for
+
+
+def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
+    """Decode a picture, only as large as its small image needs.
+
+    Args:
+        data: the whole file.
+        limits: bounds that are checked before decoding.
+
+    Raises:
+        UnreadableImageError: why there is no picture to be had.
+    """
+    picture = open_picture(data, limits)
+    try:
+        small, decoder = _small_image(picture)
+    except (*DECODER_ERRORS, MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise explain(error, data, picture.format) from error
+    if picture.format == "PNG" and not picture.exif:  # PNG may carry its EXIF behind the pixels
+        picture.exif = exif_of(picture.image)
+    width_px, height_px = picture.upright_size
+    pixels = np.asarray(small)
+    is_jpeg = picture.format == "JPEG"
+    return DecodedImage(
+        format=picture.format,
+        width_px=width_px,
+        height_px=height_px,
+        image_digest=_jpeg_digest(data, picture) if is_jpeg else None,
+        capture=capture_of(picture.exif),
+        quality=measure(pixels, getattr(picture.image, "quantization", None) if is_jpeg else None),
+        decoder=decoder,
+        small=pixels,
+        preview=encode_preview(small),
+    )
+
+
+def encode_preview(small: Image.Image) -> bytes:
+    """The small image as JPEG."""
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=PREVIEW_QUALITY)
+    return out.getvalue()
+
+
+def decode_preview(preview: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A preview as pixels again, uint8 [height, width, 3].
+
+    Raises:
+        UnreadableImageError: it is no JPEG, or larger than a small image can be.
+    """
+    try:
+        with Image.open(io.BytesIO(preview), formats=("JPEG",)) as image:
+            if max(image.size) > SMALL_SIDE_PX:
+                raise UnreadableImageError(ProblemCode.DAMAGED, "a preview larger than previews are")
+            return np.asarray(image.convert("RGB"))
+    except (*DECODER_ERRORS, Image.DecompressionBombWarning) as error:
+        raise UnreadableImageError(
+            ProblemCode.DAMAGED, f"the stored preview is broken: {type(error).__name__}"
+        ) from error
+
+
+def _small_image(picture: Picture) -> tuple[Image.Image, str]:
+    """The small image, upright, and the tag of how it was made."""
+    image = picture.image
+    size = small_size(*image.size)
+    box: tuple[float, float, float, float] | None = None
+    # JPEG, or a RAW file's preview: libjpeg scales by 1/2, 1/4, 1/8 while decoding, at a third of the cost.
+    drafted = image.draft(None, size) if image.format == "JPEG" else None
+    if drafted is not None and image.size != size:
+        box = tuple(float(edge) for edge in drafted[1])  # type: ignore[assignment]  # four edges
+    image.load()
+    small = upright(shrink_to_rgb(image, size, box), picture.orientation)
+    way = f"draft{SMALL_SIDE_PX}" if drafted is not None else str(SMALL_SIDE_PX)
+    return small, f"{picture.decoder}/{way}"
+
+
+def _jpeg_digest(data: bytes, picture: Picture) -> bytes | None:
+    profile = picture.image.info.get("icc_profile")
+    return image_digest(data, orientation=picture.orientation, icc_profile=profile)

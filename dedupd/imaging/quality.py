@@ -1,0 +1,82 @@
+"""Estimates how good and how telling a picture is, from its small image and its quantisation tables.
+
+The figures rank pictures and mark those that say nothing; they decide nothing by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from dedupd.core.records import Pixels, Quality
+
+_CELL_PX = 8  # of the halved luma: 16 px of the small image
+_TEXTURED_STD = 4.0  # grey levels within a cell after halving; sensor noise stays under 3, a sky's gradient under 2
+_TELLING_SHARE = 0.05  # of the picture; texture in less of it counts in proportion (a dot on a page)
+
+# Luma table of ITU-T T.81 Annex K.1, which libjpeg scales by its quality setting; only its sum over 1 … 100 is used.
+_LUMA = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
+    87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
+    72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+
+
+def measure(small: Pixels, quantization: Mapping[int, Sequence[int]] | None) -> Quality:
+    """Estimate a picture's quality.
+
+    Args:
+        small: the small image.
+        quantization: a JPEG's tables by number, None for other formats.
+    """
+    luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    laplacian = cv2.Laplacian(luma, cv2.CV_16S, ksize=1)
+    _, spread = cv2.meanStdDev(laplacian)
+    return Quality(
+        sharpness=float(spread[0, 0]) ** 2,
+        information=information(luma.astype(np.uint8, copy=False)),
+        jpeg_quality=jpeg_quality(quantization) if quantization else None,
+    )
+
+
+def information(luma: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> float:
+    """Bits of luma entropy in textured cells, 0 … 8.
+
+    Halved first, so that noise and JPEG's ringing do not pass for texture.
+    """
+    height, width = luma.shape
+    if height < 2 * _CELL_PX or width < 2 * _CELL_PX:
+        return 0.0
+    rows, columns = height // (2 * _CELL_PX), width // (2 * _CELL_PX)
+    half = cv2.resize(luma, (columns * _CELL_PX, rows * _CELL_PX), interpolation=cv2.INTER_AREA)
+    cells = half.reshape(rows, _CELL_PX, columns, _CELL_PX).swapaxes(1, 2).reshape(-1, _CELL_PX * _CELL_PX)
+    textured = cells[cells.astype(np.float32).std(axis=1) > _TEXTURED_STD]
+    if not len(textured):
+        return 0.0
+    counts = np.bincount(textured.ravel(), minlength=256)
+    share = counts[counts > 0] / textured.size
+    entropy = float(-(share * np.log2(share)).sum())
+    return entropy * min(1.0, len(textured) / (_TELLING_SHARE * len(cells)))
+
+
+def jpeg_quality(quantization: Mapping[int, Sequence[int]]) -> int | None:
+    """The libjpeg quality 1 … 100 whose luma table is nearest; exact for tables that libjpeg made."""
+    table = quantization.get(0)
+    if table is None or len(table) != len(_LUMA):
+        return None
+    total = sum(table)
+    sums = _table_sums()
+    return min(range(1, 101), key=lambda quality: abs(sums[quality - 1] - total))
+
+
+@lru_cache(maxsize=1)
+def _table_sums() -> list[int]:
+    """Sum of the luma table at each quality (`jpeg_set_quality` in libjpeg's jcparam.c)."""
+    sums = []
+    for quality in range(1, 101):
+        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+        sums.append(sum(min(255, max(1, (value * scale + 50) // 100)) for value in _LUMA))
+    return sums

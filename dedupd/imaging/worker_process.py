@@ -1,0 +1,118 @@
+"""One decode worker as the pool sees it: started, asked, killed.
+
+Owns the child process and the pool's end of its socket. One thread asks at a time; `kill` may come from any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import msgspec
+
+from dedupd.core.errors import RetryError
+from dedupd.imaging import wire
+from dedupd.imaging.limits import DecodeLimits
+
+_START_S = 60.0  # importing numpy, OpenCV and Pillow takes 0.4 s of CPU, on a cold disk of a busy NAS many times that
+_REAP_S = 2.0  # a killed process that hangs in the kernel (dead network mount) is left to the next reaping
+
+# Workers see nothing else of the environment: it may hold a password for an alert channel.
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
+_SET = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",  # each arena would take 64 MiB of the address space limit
+    "PILLOW_BLOCKS_MAX": "8",  # keep Pillow's 16 MiB blocks: giving them back costs page faults on each picture
+    "MALLOC_TRIM_THRESHOLD_": "67108864",  # the same for everything else, 64 MiB kept at most
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+}
+
+
+class WorkerDiedError(Exception):
+    """The worker ended, or said what no worker says, while it had a job."""
+
+
+class WorkerTimeoutError(Exception):
+    """The worker did not answer in time; it must be killed, its socket is out of step."""
+
+
+class WorkerProcess:
+    """A running worker. Made in its constructor, which returns once the worker is ready."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self.jobs = 0
+        self._limits = limits
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SET
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "dedupd.imaging.worker", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env=environment,
+                    cwd="/",
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C in a terminal goes to the parent, which decides
+                )
+        except OSError as error:
+            self._sock.close()
+            raise RetryError(f"no decode worker could be started: {error}; free memory or processes") from error
+        try:
+            self._begin(limits)
+        except BaseException:
+            self.kill()
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def ask(self, request: wire.Request, *, fd: int | None = None) -> wire.Reply:
+        """Send a request and wait for its reply, at most `limits.job_s`.
+
+        Raises:
+            WorkerTimeoutError: no reply in time.
+            WorkerDiedError: the worker is gone, or its reply is none.
+        """
+        try:
+            self._sock.settimeout(self._limits.job_s)
+            wire.send(self._sock, request, fd=fd)
+            return wire.receive(self._sock, wire.reply_decoder)
+        except TimeoutError as error:
+            raise WorkerTimeoutError from error
+        except (EOFError, OSError, msgspec.DecodeError) as error:
+            raise WorkerDiedError(str(error)) from error
+
+    def kill(self) -> None:
+        """End the process now; whoever asks it gets WorkerDiedError."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Kill the process, reap it and close the socket; only by the thread that asks."""
+        self._sock.close()
+        self._process.kill()
+        try:
+            self._process.wait(_REAP_S)
+        except subprocess.TimeoutExpired:
+            return
+
+    def _begin(self, limits: DecodeLimits) -> None:
+        try:
+            self._sock.settimeout(_START_S)
+            wire.send(self._sock, wire.Setup(limits))
+            wire.receive(self._sock, wire.reply_decoder)
+        except (EOFError, OSError, msgspec.DecodeError) as error:
+            raise RetryError(
+                f"the decode worker (process {self.pid}) did not start: {error or 'it ended'}; "
+                "what it printed on standard error says why"
+            ) from error
