@@ -155,7 +155,7 @@ class Describe(Stage):
     # ------------------------------------------------------------------------------------------------ asking the pool
 
     def _refill(self) -> None:
-        while len(self._in_flight) < self._capacity:
+        while len(self._in_flight) < self._capacity and not self.is_stopping:
             taken = self._next_path()
             if taken is None:
                 return

@@ -8,7 +8,9 @@ changes; takes its work from the store.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import numpy as np
@@ -55,6 +57,7 @@ class Link(Stage):
         self._news = threading.Event()
         self._origins: dict[ContentId, Origin] = {}
         self._removed: set[ContentId] = set()
+        self._asked: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
         self._unlinked = 0
 
@@ -69,6 +72,11 @@ class Link(Stage):
         """Contents were removed from the store: drop them from index and groups. Thread-safe."""
         with self._lock:
             self._removed.update(contents)
+        self._wake()
+
+    def between_batches(self, work: Callable[[], None]) -> None:
+        """Run something in this thread while index and store agree (a snapshot). Thread-safe."""
+        self._asked.append(work)
         self._wake()
 
     def has_room(self) -> bool:
@@ -90,14 +98,20 @@ class Link(Stage):
 
     def _step(self) -> None:
         if not self._news.wait(_IDLE_WAIT_S):
+            self._run_asked()
             return
         self._news.clear()
-        while not self.is_stopping and self._link_batch():
-            pass
+        try:
+            while not self.is_stopping and self._link_batch():
+                self._beat()
+        except CancelledError:  # the decode workers were stopped under us: the batch stays unlinked in the store
+            if not self.is_stopping:
+                raise
 
     def _link_batch(self) -> bool:
         """Link up to a batch; whether there may be more."""
         self._drop_removed()
+        self._run_asked()
         with self._library.view() as view:
             batch = view.unlinked_contents(_BATCH)
             pairs = self._candidate_pairs(view, batch) if batch else set()
@@ -192,6 +206,10 @@ class Link(Stage):
             fact = duplicate_found(first.path, record, self._origins.get(content, Origin.SCAN), matches)
             if fact is not None:
                 txn.append(fact, self._clock.wall_ns())
+
+    def _run_asked(self) -> None:
+        while self._asked:
+            self._asked.popleft()()
 
     def _drop_removed(self) -> None:
         with self._lock:

@@ -68,6 +68,10 @@ class Stage(ABC):
         """Whether `request_stop` was called."""
         return self._stopping.is_set()
 
+    def _beat(self) -> None:
+        """Show life within a long step."""
+        self._pulse_s = time.monotonic()
+
     @abstractmethod
     def _step(self) -> None:
         """Do one bounded piece of work, or wait briefly for some."""
@@ -82,7 +86,7 @@ class Stage(ABC):
         try:
             self._prepare()
             while not self._stopping.is_set():
-                self._pulse_s = time.monotonic()
+                self._beat()
                 self._step()
         except BaseException as error:  # noqa: BLE001 - the supervisor must learn of any end of a stage
             self._on_crash(self.name, error)

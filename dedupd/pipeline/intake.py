@@ -1,0 +1,462 @@
+"""Intake: look at dirty directories and whole roots, and bring the store's files in line with the disk.
+
+An event only says where to look; the stat decides. Reads no picture. Owns the settle state, the running scans and what
+was noticed gone; asks the root book whether a root can be believed before anything is marked missing.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from dedupd.core.events import ScanFinished
+from dedupd.core.ports import ChangeSource, DirtyDirectory, Library, Lister, Listing
+from dedupd.core.records import FilePath, FileRecord, FileStage, FileStat, RootId, RootRecord, RootState
+from dedupd.core.settle import LookAgainAt, Settled, Settling
+from dedupd.core.stat_key import pack, unpack
+from dedupd.pipeline.known_directories import KnownDirectories
+from dedupd.pipeline.reconcile import Changes, compare_listing
+from dedupd.pipeline.roots import RootBook
+from dedupd.pipeline.stage import Clock, OnCrash, Stage
+
+_IDLE_WAIT_S = 0.5
+_SCAN_SLICE_S = 0.1  # how long scanning goes on before arrivals are looked at again
+_GONE_PATIENCE_S = 2.0  # a rename shows its new name within this time; only then is a file gone
+_RECHECK_SUSPECT_S = 5.0
+_FLUSH_FILES = 512
+
+
+@dataclass(slots=True)
+class _Scan:
+    """One walk below a directory: a full scan of a root, or a subtree that events cannot describe."""
+
+    root: RootId
+    start: bytes
+    is_arrival: bool
+    began_s: float
+    todo: list[bytes]
+    visited: set[bytes] = field(default_factory=set)
+    unreadable: list[bytes] = field(default_factory=list)
+    others: dict[str, int] = field(default_factory=dict)
+    files: int = 0
+    added: int = 0
+    changed: int = 0
+    gone: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.start == b""
+
+
+@dataclass(frozen=True, slots=True)
+class _ScanRequest:
+    roots: tuple[RootId, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Accept:
+    root: RootId
+
+
+@dataclass(frozen=True, slots=True)
+class _Configure:
+    paths: tuple[bytes, ...]
+
+
+_Command = _ScanRequest | _Accept | _Configure
+
+
+class Intake(Stage):
+    """See the module; one thread."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        lister: Lister,
+        changes: ChangeSource,
+        settling: Settling,
+        roots: RootBook,
+        clock: Clock,
+        stat_of: Callable[[bytes], FileStat | None],
+        on_arrival: Callable[[FilePath], None],
+        on_pending: Callable[[], None],
+        on_crash: OnCrash,
+    ) -> None:
+        """Hand it its collaborators.
+
+        Args:
+            library: the store.
+            lister: reads directories.
+            changes: says what became dirty.
+            settling: decides when a file has stopped changing.
+            roots: decides which roots can be believed.
+            clock: time.
+            stat_of: lstat of an absolute path, None when nothing is there.
+            on_arrival: told of a file that appeared while watching and is pending now.
+            on_pending: told that the store has new pending files from a scan.
+            on_crash: see Stage.
+        """
+        super().__init__("intake", on_crash)
+        self._library = library
+        self._lister = lister
+        self._changes = changes
+        self._settling = settling
+        self._roots = roots
+        self._clock = clock
+        self._stat_of = stat_of
+        self._on_arrival = on_arrival
+        self._on_pending = on_pending
+        self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
+        self._scans: deque[_Scan] = deque()
+        self._arriving: set[FilePath] = set()  # settling files that appeared while watching
+        self._to_put: list[FileRecord] = []
+        self._gone: dict[FilePath, float] = {}  # when it was noticed
+        self._directories = KnownDirectories()
+        self._relist: dict[tuple[RootId, bytes], float] = {}  # directories whose files found no room in settling
+        self._next_recheck_s = 0.0
+        self.others: dict[RootId, dict[str, int]] = {}  # of the last full scan, by suffix
+
+    # -------------------------------------------------------------------------------------- asked from other threads
+
+    def scan(self, roots: Sequence[RootId] | None) -> None:
+        """Scan these roots, or all, as soon as possible. Thread-safe."""
+        self._commands.put(_ScanRequest(None if roots is None else tuple(roots)))
+
+    def accept(self, root: RootId) -> None:
+        """A person believes what a suspect root shows. Thread-safe."""
+        self._commands.put(_Accept(root))
+
+    def configure(self, paths: Sequence[bytes]) -> None:
+        """Watch these directories from now on. Thread-safe."""
+        self._commands.put(_Configure(tuple(paths)))
+
+    def scanning(self) -> set[RootId]:
+        """Roots with a full scan under way. Thread-safe."""
+        return {scan.root for scan in list(self._scans) if scan.is_full}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being scanned, settling, or waiting for a verdict."""
+        return self._commands.empty() and not (
+            self._scans or self._gone or self._to_put or self._relist or len(self._settling)
+        )
+
+    # ------------------------------------------------------------------------------------------------------- the loop
+
+    def _prepare(self) -> None:
+        with self._library.view() as view:
+            for root in view.roots():
+                self._directories.load(root.id, view.directories(root.id))
+
+    def _step(self) -> None:
+        self._run_commands()
+        for dirty in self._changes.take(self._wait_s()):
+            self._look_at(dirty)
+        self._look_at_settling()
+        self._flush()
+        self._judge_gone()
+        self._recheck_roots()
+        self._scan_some()
+
+    def _wait_s(self) -> float:
+        if self._scans or not self._commands.empty():
+            return 0.0
+        next_due = self._settling.next_due()
+        if next_due is None:
+            return _IDLE_WAIT_S
+        return min(_IDLE_WAIT_S, max(0.0, next_due - self._clock.monotonic_s()))
+
+    def _run_commands(self) -> None:
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            match command:
+                case _ScanRequest(roots=wanted):
+                    for root in self._roots.watched():
+                        if wanted is None or root.id in wanted:
+                            self._begin_scan(root.id, b"", is_arrival=False)
+                case _Accept(root=root_id):
+                    self._roots.accept(root_id)
+                    self._begin_scan(root_id, b"", is_arrival=False)
+                case _Configure(paths=paths):
+                    fresh = self._roots.configure(paths)
+                    self._changes.set_roots(self._roots.watched())
+                    for root_id in fresh:
+                        self._begin_scan(root_id, b"", is_arrival=False)
+                case _:
+                    assert_never(command)
+
+    # ----------------------------------------------------------------------------------------------- looking at places
+
+    def _look_at(self, dirty: DirtyDirectory) -> None:
+        root = self._roots.check(dirty.root)
+        if root is None:
+            return
+        if dirty.is_recursive:
+            self._begin_scan(root.id, dirty.directory, is_arrival=True)
+            return
+        listing = self._lister.listing(root, dirty.directory)
+        if not listing.is_complete:
+            # The directory itself may be gone: its parent's listing will say so.
+            parent = dirty.directory.rpartition(b"/")[0]
+            if not dirty.directory or not (listing := self._lister.listing(root, parent)).is_complete:
+                return
+        self._reconcile(root, listing, is_arrival=True, closed=dirty.closed)
+        self._notice_vanished_subtrees(root.id, listing)
+
+    def _begin_scan(self, root: RootId, start: bytes, *, is_arrival: bool) -> None:
+        if any(s.root == root and s.is_full and len(s.visited) == 0 for s in self._scans):
+            return  # one that has not begun yet will see it
+        scan = _Scan(root=root, start=start, is_arrival=is_arrival, began_s=self._clock.monotonic_s(), todo=[start])
+        if is_arrival and start:
+            self._scans.appendleft(scan)
+        else:
+            self._scans.append(scan)
+
+    def _scan_some(self) -> None:
+        until_s = self._clock.monotonic_s() + _SCAN_SLICE_S
+        while self._scans and self._clock.monotonic_s() < until_s:
+            scan = self._scans[0]
+            root = self._roots.check(scan.root) if not scan.visited else self._roots.online(scan.root)
+            if root is None:
+                self._scans.popleft()
+                continue
+            while scan.todo and self._clock.monotonic_s() < until_s:
+                self._scan_directory(scan, root, scan.todo.pop())
+            if not scan.todo:
+                self._flush()
+                self._scans.popleft()
+                self._finish_scan(scan, root)
+        self._flush()
+
+    def _scan_directory(self, scan: _Scan, root: RootRecord, directory: bytes) -> None:
+        scan.visited.add(directory)
+        listing = self._lister.listing(root, directory)
+        if not listing.is_complete:
+            scan.unreadable.append(directory)
+            return
+        prefix = directory + b"/" if directory else b""
+        scan.todo.extend(prefix + name for name in reversed(listing.subdirectories))
+        scan.files += len(listing.files)
+        for suffix, count in listing.others.items():
+            scan.others[suffix] = scan.others.get(suffix, 0) + count
+        changes = self._reconcile(root, listing, is_arrival=scan.is_arrival, closed=frozenset())
+        scan.added += len(changes.new)
+        scan.changed += len(changes.changed)
+        scan.gone += len(changes.gone)
+        if len(self._to_put) >= _FLUSH_FILES:
+            self._flush()
+
+    def _finish_scan(self, scan: _Scan, root: RootRecord) -> None:
+        if scan.start in scan.unreadable:
+            if scan.is_full:
+                self._roots.check(scan.root)
+            return
+        for directory in self._directories.below(scan.root, scan.start):
+            if directory not in scan.visited and not _lies_in(directory, scan.unreadable):
+                scan.gone += self._notice_gone_directory(scan.root, directory)
+        if not scan.is_full:
+            return
+        self.others[scan.root] = scan.others
+        self._roots.scanned(scan.root, scan.files)
+        if not scan.gone:
+            self._roots.settled(scan.root)
+        fact = ScanFinished(
+            root=scan.root,
+            root_path=root.path,
+            files=scan.files,
+            added=scan.added,
+            changed=scan.changed,
+            missing=scan.gone,
+            duration_s=self._clock.monotonic_s() - scan.began_s,
+        )
+        with self._library.transaction() as txn:
+            txn.append(fact, self._clock.wall_ns())
+
+    # ---------------------------------------------------------------------------------------------- what is different
+
+    def _reconcile(self, root: RootRecord, listing: Listing, *, is_arrival: bool, closed: frozenset[bytes]) -> Changes:
+        with self._library.view() as view:
+            changes = compare_listing(view, root.id, listing)
+        for name in (*changes.new, *changes.changed):
+            path = FilePath(root=root.id, directory=listing.directory, name=name)
+            self._gone.pop(path, None)
+            self._settle(path, listing.files[name], was_closed=name in closed, is_arrival=is_arrival)
+        now_ns = self._clock.wall_ns()
+        self._to_put += changes.refreshed
+        for name, problem in changes.odd.items():
+            self._to_put.append(
+                FileRecord(
+                    path=FilePath(root=root.id, directory=listing.directory, name=name),
+                    stat=FileStat(dev=0, ino=0, size_bytes=0, mtime_ns=0, ctime_ns=0),
+                    stage=FileStage.SET_ASIDE,
+                    content=None,
+                    first_seen_ns=now_ns,
+                    problem=replace(problem, at_ns=now_ns),
+                )
+            )
+        for name in changes.gone:
+            path = FilePath(root=root.id, directory=listing.directory, name=name)
+            self._gone.setdefault(path, self._clock.monotonic_s())
+            self._settling.forget(path)
+        return changes
+
+    def _settle(self, path: FilePath, packed: bytes, *, was_closed: bool, is_arrival: bool) -> None:
+        verdict = self._settling.look(
+            path, packed, now_s=self._clock.monotonic_s(), wall_now_ns=self._clock.wall_ns(), was_closed=was_closed
+        )
+        if is_arrival:
+            self._arriving.add(path)
+        match verdict:
+            case Settled():
+                self._register(path, packed)
+            case LookAgainAt(at_s=at_s, is_tracked=False):
+                self._relist[path.root, path.directory] = at_s
+            case LookAgainAt():
+                pass
+            case _:
+                assert_never(verdict)
+
+    def _look_at_settling(self) -> None:
+        now_s = self._clock.monotonic_s()
+        for place in [place for place, at_s in self._relist.items() if at_s <= now_s]:
+            del self._relist[place]
+            self._look_at(DirtyDirectory(root=place[0], directory=place[1]))
+        for path in self._settling.due(self._clock.monotonic_s()):
+            root = self._roots.online(path.root)
+            stat = self._stat_of(root.path + b"/" + path.relative()) if root else None
+            if stat is None:
+                self._settling.forget(path)
+                self._arriving.discard(path)
+                continue
+            self._settle(path, pack(stat), was_closed=False, is_arrival=path in self._arriving)
+
+    def _register(self, path: FilePath, packed: bytes) -> None:
+        """Have a settled file read: new, or no longer what was read before."""
+        with self._library.view() as view:
+            known = view.file(path)
+        self._directories.add(path.root, path.directory)
+        self._to_put.append(
+            FileRecord(
+                path=path,
+                stat=unpack(packed),
+                stage=FileStage.PENDING,
+                content=None,
+                first_seen_ns=known.first_seen_ns if known else self._clock.wall_ns(),
+            )
+        )
+
+    def _flush(self) -> None:
+        if not self._to_put:
+            return
+        records, self._to_put = self._to_put, []
+        with self._library.transaction() as txn:
+            for record in records:
+                txn.put_file(record)
+        pending = [r.path for r in records if r.stage is FileStage.PENDING]
+        arrived = [p for p in pending if p in self._arriving]
+        for path in arrived:
+            self._arriving.discard(path)
+            self._on_arrival(path)
+        if len(arrived) < len(pending):
+            self._on_pending()
+
+    # -------------------------------------------------------------------------------------------------- what is gone
+
+    def _notice_vanished_subtrees(self, root: RootId, listing: Listing) -> None:
+        there = set(listing.subdirectories)
+        prefix = listing.directory + b"/" if listing.directory else b""
+        for directory in self._directories.below(root, listing.directory):
+            if directory != listing.directory and directory[len(prefix) :].split(b"/", 1)[0] not in there:
+                self._notice_gone_directory(root, directory)
+
+    def _notice_gone_directory(self, root: RootId, directory: bytes) -> int:
+        now_s = self._clock.monotonic_s()
+        with self._library.view() as view:
+            names = view.packed_stats_in(root, directory).keys()
+        for name in names:
+            path = FilePath(root=root, directory=directory, name=name)
+            self._gone.setdefault(path, now_s)
+            self._settling.forget(path)
+        return len(names)
+
+    def _judge_gone(self) -> None:
+        """Mark missing what really is, root by root, once its root has been found trustworthy."""
+        ripe_s = self._clock.monotonic_s() - _GONE_PATIENCE_S
+        if not self._gone or min(self._gone.values()) > ripe_s:
+            return
+        by_root: dict[RootId, list[FilePath]] = {}
+        for path in self._gone:
+            by_root.setdefault(path.root, []).append(path)
+        for root_id, paths in by_root.items():
+            if any(s.root == root_id for s in self._scans):
+                continue  # the walk may still meet the new names
+            missing, waiting = self._really_gone(root_id, paths)
+            for path in paths:
+                if path not in waiting:
+                    del self._gone[path]
+            root = self._roots.check(root_id, gone=len(missing))
+            if root is not None:
+                self._mark_missing(missing)
+                if missing:
+                    self._roots.settled(root_id)
+
+    def _really_gone(self, root_id: RootId, paths: Iterable[FilePath]) -> tuple[list[FilePath], set[FilePath]]:
+        """Which of these are not there under any name, and which wait until their new name has been read."""
+        root = self._roots.online(root_id)
+        if root is None:
+            return [], set()
+        missing: list[FilePath] = []
+        waiting: set[FilePath] = set()
+        with self._library.view() as view:
+            for path in paths:
+                record = view.file(path)
+                if record is None or record.missing_since_ns is not None:
+                    continue
+                if self._stat_of(root.path + b"/" + path.relative()) is not None:
+                    continue
+                if record.stat.ino and self._is_becoming(view.files_at_inode(record.stat.dev, record.stat.ino), path):
+                    waiting.add(path)
+                    continue
+                missing.append(path)
+        return missing, waiting
+
+    def _is_becoming(self, at_inode: Iterable[FilePath], old: FilePath) -> bool:
+        """Whether another path with the file's inode is there and has not been read yet: it was moved.
+
+        Describe drops the old row once it has read the new name and found the same content.
+        """
+        with self._library.view() as view:
+            for path in at_inode:
+                other = view.file(path) if path != old else None
+                if other is not None and other.stage is FileStage.PENDING and other.missing_since_ns is None:
+                    return True
+        return False
+
+    def _mark_missing(self, paths: Sequence[FilePath]) -> None:
+        now_ns = self._clock.wall_ns()
+        for start in range(0, len(paths), _FLUSH_FILES):
+            with self._library.transaction() as txn:
+                for path in paths[start : start + _FLUSH_FILES]:
+                    record = txn.file(path)
+                    if record is not None and record.missing_since_ns is None:
+                        txn.put_file(replace(record, missing_since_ns=now_ns))
+
+    def _recheck_roots(self) -> None:
+        """Look whether a root that was not believed is itself again."""
+        if self._clock.monotonic_s() < self._next_recheck_s:
+            return
+        self._next_recheck_s = self._clock.monotonic_s() + _RECHECK_SUSPECT_S
+        for root in self._roots.watched():
+            if root.state is not RootState.ONLINE and self._roots.check(root.id) is not None:
+                self._begin_scan(root.id, b"", is_arrival=False)
+
+
+def _lies_in(directory: bytes, places: Iterable[bytes]) -> bool:
+    return any(directory == place or directory.startswith(place + b"/") for place in places)

@@ -1,0 +1,74 @@
+"""Compare a directory's listing with what the store knows of it. Decides nothing about trust, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dedupd.core.ports import LibraryView, Listing
+from dedupd.core.records import FilePath, FileRecord, FileStage, Problem, RootId
+from dedupd.core.stat_key import unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs; names are of the listing's directory."""
+
+    new: tuple[bytes, ...] = ()
+    changed: tuple[bytes, ...] = ()
+    gone: tuple[bytes, ...] = ()
+    refreshed: tuple[FileRecord, ...] = ()  # known bytes, only the row needs mending
+    odd: Mapping[bytes, Problem] = field(default_factory=dict)
+
+
+_NOTHING = Changes()
+
+
+def compare_listing(view: LibraryView, root: RootId, listing: Listing) -> Changes:
+    """What to do about one directory. An unchanged one costs one comparison of two dictionaries."""
+    known = view.packed_stats_in(root, listing.directory)
+    if known == listing.files and not listing.odd:
+        return _NOTHING
+    new: list[bytes] = []
+    changed: list[bytes] = []
+    refreshed: list[FileRecord] = []
+    for name, packed in listing.files.items():
+        if known.get(name) == packed:
+            continue
+        record = view.file(FilePath(root=root, directory=listing.directory, name=name))
+        if record is None:
+            new.append(name)
+        elif (mended := _mended(record, packed)) is not None:
+            refreshed.append(mended)
+        else:
+            changed.append(name)
+    return Changes(
+        new=tuple(new),
+        changed=tuple(changed),
+        gone=tuple(known.keys() - listing.files.keys() - listing.odd.keys()),
+        refreshed=tuple(refreshed),
+        odd={
+            name: problem for name, problem in listing.odd.items() if not _is_told(view, root, listing, name, problem)
+        },
+    )
+
+
+def _mended(record: FileRecord, packed: bytes) -> FileRecord | None:
+    """The row as it should be when the bytes cannot have changed; None when the file must be read again.
+
+    That is a file that was only missing, or whose disk got another device number at a reboot.
+    """
+    stat = unpack(packed)
+    if replace(stat, dev=record.stat.dev) != record.stat or record.stage is FileStage.SET_ASIDE:
+        return None
+    return replace(record, stat=stat, missing_since_ns=None)
+
+
+def _is_told(view: LibraryView, root: RootId, listing: Listing, name: bytes, problem: Problem) -> bool:
+    record = view.file(FilePath(root=root, directory=listing.directory, name=name))
+    return (
+        record is not None
+        and record.missing_since_ns is None
+        and record.problem is not None
+        and record.problem.code is problem.code
+    )
