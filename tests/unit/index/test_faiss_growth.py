@@ -1,0 +1,204 @@
+"""Growing from an exact index to inverted lists, with changes and searches going on meanwhile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import numpy as np
+import pytest
+
+from dedupd.core.errors import DegradedError
+from dedupd.core.records import ContentId, Vectors
+from dedupd.index.faiss_binding import exact_index, faiss, trained_lists
+from dedupd.index.faiss_index import FaissIndex, lists_for
+
+DIM = 16
+
+
+def vectors_of(contents: Sequence[int], views: int = 1) -> dict[ContentId, Vectors]:
+    rng = np.random.default_rng(list(contents)[:1])
+    rows = rng.normal(size=(len(contents), views, DIM)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+    return dict(zip(map(ContentId, contents), rows, strict=True))
+
+
+class Shelf:
+    """An index with its store; `during` runs once, while a bigger index is being built."""
+
+    def __init__(self, count: int, *, exact_below: int = 1_000, views: int = 1) -> None:
+        self.stored = vectors_of(range(1, count + 1), views)
+        self.during: Callable[[], None] | None = None
+        self.index = FaissIndex(DIM, self.load, exact_below=exact_below)
+        self.index.add(list(self.stored), list(self.stored.values()))
+
+    def load(self, contents: Sequence[ContentId]) -> list[Vectors | None]:
+        if self.during is not None:
+            during, self.during = self.during, None
+            during()
+        return [self.stored.get(content) for content in contents]
+
+    def add(self, vectors: dict[ContentId, Vectors]) -> None:
+        self.stored.update(vectors)
+        self.index.add(list(vectors), list(vectors.values()))
+
+    def remove(self, contents: Sequence[ContentId]) -> None:
+        for content in contents:
+            del self.stored[content]
+        assert self.index.remove(contents) == len(contents)
+
+    def assert_holds_the_store(self) -> None:
+        assert len(self.index) == len(self.stored)
+        answers = self.index.search(list(self.stored.values()), limit=1, min_similarity=0.999)
+        assert [[n.content for n in found] for found in answers] == [[content] for content in self.stored]
+
+
+def test_grows_when_enough_vectors_are_there_and_only_then():
+    shelf = Shelf(499, views=2)
+    assert not shelf.index.grow_if_due()
+    assert shelf.index.kind == "exact-fp16"
+    shelf.add(vectors_of([500], views=2))
+    assert shelf.index.grow_if_due()
+    assert shelf.index.kind == "ivf128-sq8"
+    assert not shelf.index.grow_if_due()
+    shelf.assert_holds_the_store()
+
+
+def test_grows_again_when_four_times_as_many_are_there():
+    shelf = Shelf(1_000)
+    assert shelf.index.grow_if_due()
+    shelf.add(vectors_of(range(2_000, 5_001)))
+    assert shelf.index.grow_if_due()
+    assert shelf.index.kind == "ivf256-sq8"
+    shelf.assert_holds_the_store()
+
+
+@pytest.mark.parametrize("changes", [10, 600])
+def test_changes_during_growth_are_not_lost(changes):
+    shelf = Shelf(1_500)
+
+    def change() -> None:
+        shelf.remove(list(range(1, changes + 1)))
+        shelf.add(vectors_of(range(10_000, 10_000 + changes)))
+        shelf.add(vectors_of(range(700, 700 + changes)))  # other vectors for contents that are there
+        shelf.remove([ContentId(10_000)])
+
+    shelf.during = change
+    assert shelf.index.grow_if_due()
+    assert shelf.index.kind.startswith("ivf")
+    assert 1 not in shelf.index
+    assert 10_000 not in shelf.index
+    shelf.assert_holds_the_store()
+
+
+def test_growth_runs_in_its_own_thread_while_searches_and_changes_go_on():
+    shelf = Shelf(3_000)
+    building, may_go_on = Event(), Event()
+
+    def stop_there() -> None:
+        building.set()
+        assert may_go_on.wait(30)
+
+    shelf.during = stop_there
+    with ThreadPoolExecutor(1) as background:
+        growth = background.submit(shelf.index.grow_if_due)
+        assert building.wait(30)
+        assert shelf.index.kind == "exact-fp16"
+        shelf.add(vectors_of([9_000]))
+        shelf.assert_holds_the_store()
+        assert not shelf.index.grow_if_due()  # one at a time
+        may_go_on.set()
+        assert growth.result(timeout=60)
+    assert shelf.index.kind.startswith("ivf")
+    shelf.assert_holds_the_store()
+
+
+def test_store_without_the_vectors_leaves_the_index_as_it_was():
+    shelf = Shelf(1_200)
+    kept = shelf.stored
+    shelf.stored = {}
+    with pytest.raises(DegradedError, match="only 0 of 1200 contents"):
+        shelf.index.grow_if_due()
+    shelf.stored = kept
+    assert shelf.index.kind == "exact-fp16"
+    shelf.assert_holds_the_store()
+    assert shelf.index.grow_if_due()
+
+
+def test_store_that_fails_during_growth_leaves_the_index_as_it_was():
+    shelf = Shelf(1_200)
+
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    shelf.during = fail
+    with pytest.raises(OSError, match="gone"):
+        shelf.index.grow_if_due()
+    shelf.assert_holds_the_store()
+    assert shelf.index.grow_if_due()
+
+
+def test_content_that_left_the_store_is_skipped_by_searches_and_growth():
+    shelf = Shelf(1_200)
+    query = shelf.stored.pop(ContentId(5))
+    assert shelf.index.search([query], limit=1, min_similarity=0.999) == [[]]
+    assert shelf.index.grow_if_due()
+    assert 5 not in shelf.index
+    shelf.assert_holds_the_store()
+
+
+def test_contents_that_left_the_store_do_not_crowd_out_the_others():
+    shelf = Shelf(100)
+    same = shelf.stored[ContentId(1)]
+    shelf.add(dict.fromkeys(map(ContentId, range(1_000, 1_900)), same))
+    for content in range(1_000, 1_890):
+        del shelf.stored[ContentId(content)]
+    found = shelf.index.search([same], limit=11, min_similarity=0.99)[0]
+    assert [n.content for n in found] == [1, *range(1_890, 1_900)]
+
+
+def test_similarities_come_from_the_store_and_not_from_the_index():
+    shelf = Shelf(1_000)
+    shelf.index.grow_if_due()
+    query = shelf.stored[ContentId(3)]
+    shelf.stored[ContentId(3)] = np.eye(1, DIM, dtype=np.float32)
+    found = shelf.index.search([query], limit=1000, min_similarity=-1)[0]
+    assert {n.content: n.similarity for n in found}[ContentId(3)] == pytest.approx(float(query[0, 0]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("count", "lists"), [(0, 1), (1, 1), (3, 3), (50_000, 1024), (100_000, 1024), (10**6, 4096)])
+def test_number_of_lists_is_the_power_of_two_nearest_to_four_roots(count, lists):
+    assert lists_for(count) == lists
+
+
+@pytest.mark.parametrize("dim", [2, 16, 128])
+@pytest.mark.parametrize("kind", ["exact", "lists"])
+def test_error_bound_holds_for_every_unit_vector(dim, kind):
+    """Also for equal values, whose rounding errors all add up, and for one that nothing in the training looked like."""
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=(600, dim)).astype(np.float32)
+    rows[-2] = np.where(rng.random(dim) < 0.5, -1, 1)
+    rows[-1] = np.eye(1, dim)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = exact_index(dim) if kind == "exact" else trained_lists(np.abs(rows[:500]), 16)
+    index.add(np.arange(len(rows), dtype=np.int64), rows)
+    queries = rows[-40:]
+    similarities, ids = index.search(queries, len(rows))
+    assert (ids >= 0).all()
+    true = np.take_along_axis(queries @ rows.T, ids, axis=1)
+    worst = float(np.abs(similarities - true).max())
+    assert 0 < worst <= index.max_error
+    assert index.max_error < 0.004 * math.sqrt(dim) + 1e-4
+
+
+def test_every_thread_that_searches_uses_one_core():
+    shelf = Shelf(50)
+
+    def threads_after_a_search() -> int:
+        shelf.index.search([shelf.stored[ContentId(1)]], limit=1, min_similarity=0)
+        return int(faiss.omp_get_max_threads())
+
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(threads_after_a_search).result(timeout=30) == 1
