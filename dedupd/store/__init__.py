@@ -1,0 +1,11 @@
+"""The store: everything dedupd knows, in one LMDB environment, and the preview cache beside it.
+
+Implements the `Library` and `PreviewCache` ports. No other package imports lmdb. Decides nothing about pictures.
+"""
+
+from __future__ import annotations
+
+from dedupd.store.library import LmdbLibrary
+from dedupd.store.preview_cache import DiskPreviewCache
+
+__all__ = ["DiskPreviewCache", "LmdbLibrary"]

@@ -1,0 +1,326 @@
+"""One consistent look at the store: the `LibraryView` port on an LMDB transaction.
+
+Reads only, decodes each record when it is asked for, hands out copies (never LMDB's own memory). Owns nothing but a
+cache of directory names, which a hash names for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import lmdb
+
+from dedupd.core.events import Event
+from dedupd.core.ports import Counts, Descriptor, VectorChange
+from dedupd.core.records import (
+    ContentId,
+    ContentRecord,
+    Edge,
+    FilePath,
+    FileRecord,
+    ModelTag,
+    RootId,
+    RootRecord,
+    Sequence,
+    Vectors,
+)
+from dedupd.store import codec, frame, keys, outbox
+from dedupd.store.environment import Table, Tables
+
+_FIRST_CHUNK = 32  # rows read ahead; few at first, as most ranges are one directory or one content
+_LAST_CHUNK = 1024
+
+
+class LmdbView:
+    """See `core.ports.LibraryView`. Iterators may be left early and survive changes made meanwhile in a transaction."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._directories: dict[bytes, bytes] = {}  # directory key → path
+
+    # ------------------------------------------------------------------------------------------------------- totals
+
+    def sequence(self) -> Sequence:
+        """The newest number given to an event or a vector change."""
+        return Sequence(self._number(b"sequence"))
+
+    def counts(self) -> Counts:
+        """Totals from LMDB's own counters; a missing file is counted as missing only."""
+        tables = self._tables
+        return Counts(
+            files=self._entries(tables.files),
+            files_pending=self._entries(tables.pending),
+            files_set_aside=self._entries(tables.set_aside),
+            files_missing=self._entries(tables.missing),
+            contents=self._entries(tables.contents),
+            contents_unlinked=self._entries(tables.queries),
+            edges=self._entries(tables.edges),
+            events=self._entries(tables.outbox),
+        )
+
+    # -------------------------------------------------------------------------------------------------------- roots
+
+    def roots(self) -> list[RootRecord]:
+        """All roots, in the order of their ids."""
+        table = self._tables.roots
+        return [codec.root_from(key, frame.unframed(table.name, key, value)) for key, value in self._scan(table)]
+
+    def root(self, root: RootId) -> RootRecord | None:
+        """One root."""
+        key = keys.root_key(root)
+        body = self._body(self._tables.roots, key)
+        return None if body is None else codec.root_from(key, body)
+
+    # -------------------------------------------------------------------------------------------------------- files
+
+    def file(self, path: FilePath) -> FileRecord | None:
+        """The record of one path."""
+        return self._file_at(keys.file_key(path))
+
+    def files_in(self, root: RootId, directory: bytes) -> list[FileRecord]:
+        """The files right in a directory, by name (names over 380 bytes: by their first 380)."""
+        prefix = keys.directory_key(root, directory)
+        return [self._file_from(key, value) for key, value in self._scan(self._tables.files, prefix)]
+
+    def packed_stats_in(self, root: RootId, directory: bytes) -> dict[bytes, bytes]:
+        """Name → packed stat of the files right in a directory, missing ones left out.
+
+        Pending and set-aside files are in: while their stat is unchanged there is nothing to register anew;
+        `pending_files` and `problems` (with its `retry_at_ns`) bring them up. Checksums are not looked at here: a
+        wrong stat costs a second look at the file, and that look checks.
+        """
+        prefix = keys.directory_key(root, directory)
+        begin, end, flags = codec.STAT_AT, codec.STAT_END, codec.FLAGS_AT
+        name_at = len(prefix)
+        stats: dict[bytes, bytes] = {}
+        for chunk in self._chunks(self._tables.files, prefix):
+            plain = {key[name_at:]: value[begin:end] for key, value in chunk if not value[flags]}
+            stats.update(plain)
+            if len(plain) < len(chunk):
+                stats.update(self._marked_stats(chunk))
+        return stats
+
+    def _marked_stats(self, chunk: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """The same for the rows whose flags say that there is something special: those with a long name."""
+        for key, value in chunk:
+            if value[codec.FLAGS_AT] == codec.HAS_LONG_NAME:
+                body = frame.unframed("files", key, value)
+                yield codec.long_name(key, body), value[codec.STAT_AT : codec.STAT_END]
+
+    def directories(self, root: RootId) -> Iterator[bytes]:
+        """Directories that hold at least one known file, in no particular order."""
+        table = self._tables.directories
+        for key, value in self._scan(table, keys.root_key(root)):
+            yield frame.unframed(table.name, key, value)
+
+    def files(self, root: RootId | None = None) -> Iterator[FileRecord]:
+        """Every file, missing ones too, directory by directory."""
+        prefix = b"" if root is None else keys.root_key(root)
+        for key, value in self._scan(self._tables.files, prefix):
+            yield self._file_from(key, value)
+
+    def files_of(self, content: ContentId) -> list[FileRecord]:
+        """The paths of a content, those that are there first, then by path."""
+        prefix = keys.content_key(content)
+        found = [self._known_file(key[len(prefix) :]) for key, _ in self._scan(self._tables.content_files, prefix)]
+        return sorted(found, key=lambda file: (file.missing_since_ns is not None, file.path))
+
+    def files_at_inode(self, dev: int, ino: int) -> list[FilePath]:
+        """The known paths of an inode, missing ones too (a renamed file leaves one behind), by path."""
+        prefix = keys.inode_key(dev, ino)
+        return sorted(self._known_file(key[len(prefix) :]).path for key, _ in self._scan(self._tables.inodes, prefix))
+
+    def pending_files(self, limit: int) -> list[FileRecord]:
+        """Files in stage PENDING that are there, neighbours in a directory together."""
+        return [self._known_file(key) for key, _ in islice(self._scan(self._tables.pending), limit)]
+
+    def missing_files(self) -> Iterator[FileRecord]:
+        """Files that were not found, of any stage."""
+        for key, _ in self._scan(self._tables.missing):
+            yield self._known_file(key)
+
+    def problems(self) -> Iterator[FileRecord]:
+        """Files in stage SET_ASIDE that are there."""
+        for key, _ in self._scan(self._tables.set_aside):
+            yield self._known_file(key)
+
+    # ----------------------------------------------------------------------------------------------------- contents
+
+    def content(self, content: ContentId) -> ContentRecord | None:
+        """One content."""
+        key = keys.content_key(content)
+        body = self._body(self._tables.contents, key)
+        return None if body is None else codec.content_from(key, body)
+
+    def content_by_digest(self, digest: bytes) -> ContentRecord | None:
+        """The content with these bytes."""
+        if not digest:
+            return None  # LMDB has no empty keys
+        table = self._tables.digests
+        body = self._body(table, digest)
+        if body is None:
+            return None
+        found = self.content(ContentId(frame.number_from(table.name, digest, body)))
+        if found is None or found.digest != digest:
+            raise frame.damaged(table.name, digest, "it names a content that is not there")
+        return found
+
+    def contents(self) -> Iterator[ContentRecord]:
+        """Every content, in the order of ids."""
+        table = self._tables.contents
+        for key, value in self._scan(table):
+            yield codec.content_from(key, frame.unframed(table.name, key, value))
+
+    def contents_with_image_digest(self, image_digest: bytes) -> list[ContentId]:
+        """Contents with equal image data, in the order of ids."""
+        length = len(image_digest)
+        return [
+            keys.content_of(key, length)
+            for key, _ in self._scan(self._tables.image_digests, image_digest)
+            if len(key) == length + keys.CONTENT_BYTES
+        ]
+
+    def shared_contents(self) -> Iterator[ContentId]:
+        """Contents that more than one present file holds, hard links counted as files, in id order."""
+        for key, _ in self._scan(self._tables.shared):
+            yield keys.content_of(key)
+
+    def unlinked_contents(self, limit: int) -> list[tuple[ContentId, Descriptor]]:
+        """Contents in stage DESCRIBED with their descriptors, oldest first."""
+        table = self._tables.queries
+        found: list[tuple[ContentId, Descriptor]] = []
+        for key, value in islice(self._scan(table), limit):
+            content = keys.content_of(key)
+            stored = self.stored_vectors(content)
+            if stored is None:
+                raise frame.damaged(table.name, key, "its content has no stored vectors")
+            queries = frame.vectors_from(table.name, key, frame.unframed(table.name, key, value))
+            found.append((content, Descriptor(stored=stored, queries=queries)))
+        return found
+
+    def stored_vectors(self, content: ContentId) -> Vectors | None:
+        """The views of a content, float32 [views, dim], half-precision values, of unit length within 1e-3."""
+        table, key = self._tables.vectors, keys.content_key(content)
+        body = self._body(table, key)
+        return None if body is None else frame.vectors_from(table.name, key, body)
+
+    def all_vectors(self) -> Iterator[tuple[ContentId, Vectors]]:
+        """The vectors of LINKED contents, in the order of ids."""
+        table, waiting = self._tables.vectors, self._tables.queries
+        for key, value in self._scan(table):
+            if self._txn.get(key, None, waiting.handle) is None:
+                yield keys.content_of(key), frame.vectors_from(table.name, key, frame.unframed(table.name, key, value))
+
+    def model_tags(self) -> list[ModelTag]:
+        """The models that the stored vectors are of or were of; more than one means that a change is under way."""
+        table = self._tables.models
+        return [frame.model_from(frame.unframed(table.name, key, value)) for key, value in self._scan(table)]
+
+    def vector_changes(self, after: Sequence) -> Iterator[VectorChange] | None:
+        """What linking and removal did after a sequence; None when the log was trimmed past it."""
+        if after < self._number(b"vector_log_trimmed"):
+            return None
+        return self._vector_changes(after)
+
+    def _vector_changes(self, after: Sequence) -> Iterator[VectorChange]:
+        table = self._tables.vector_log
+        for key, value in self._scan(table, start=keys.sequence_key(Sequence(after + 1))):
+            yield outbox.vector_change_from(key, frame.unframed(table.name, key, value))
+
+    # ------------------------------------------------------------------------------------------------ edges, events
+
+    def edges(self) -> Iterator[Edge]:
+        """Every edge, by a, then by b."""
+        table = self._tables.edges
+        for key, value in self._scan(table):
+            yield codec.edge_from(key, frame.unframed(table.name, key, value))
+
+    def edge(self, a: ContentId, b: ContentId) -> Edge | None:
+        """The edge between two contents, named in any order."""
+        key = keys.pair_key(min(a, b), max(a, b))
+        body = self._body(self._tables.edges, key)
+        return None if body is None else codec.edge_from(key, body)
+
+    def events(self, after: Sequence, limit: int) -> list[Event]:
+        """Up to `limit` events after a sequence, oldest first."""
+        table = self._tables.outbox
+        rows = islice(self._scan(table, start=keys.sequence_key(Sequence(after + 1))), limit)
+        return [outbox.event_from(key, frame.unframed(table.name, key, value)) for key, value in rows]
+
+    def oldest_event(self) -> Sequence:
+        """Sequence of the oldest event still kept; sequence() + 1 when there is none."""
+        for key, _ in self._scan(self._tables.outbox):
+            return keys.sequence_of(key)
+        return Sequence(self.sequence() + 1)
+
+    def cursor(self, name: str) -> Sequence:
+        """How far a named consumer of events has come; 0 when it never said."""
+        table, key = self._tables.cursors, name.encode()
+        body = self._body(table, key)
+        return Sequence(0 if body is None else frame.number_from(table.name, key, body))
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    def _body(self, table: Table, key: bytes) -> bytes | None:
+        value = self._txn.get(key, None, table.handle)
+        return None if value is None else frame.unframed(table.name, key, value)
+
+    def _number(self, name: bytes) -> int:
+        body = self._body(self._tables.meta, name)
+        return 0 if body is None else frame.number_from("meta", name, body)
+
+    def _entries(self, table: Table) -> int:
+        return self._txn.stat(table.handle)["entries"]
+
+    def _chunks(self, table: Table, prefix: bytes = b"", start: bytes = b"") -> Iterator[list[tuple[bytes, bytes]]]:
+        """The rows whose keys begin with `prefix`, from `start` on, in lists that grow.
+
+        No cursor stays open while the caller works, so changes meanwhile cannot upset it.
+        """
+        start = start or prefix
+        size = _FIRST_CHUNK
+        while True:
+            with self._txn.cursor(table.handle) as cursor:
+                if not cursor.set_range(start):
+                    return
+                chunk = list(islice(cursor.iternext(), size))
+            if not chunk[-1][0].startswith(prefix):
+                inside = [row for row in chunk if row[0].startswith(prefix)]
+                if inside:
+                    yield inside
+                return
+            yield chunk
+            if len(chunk) < size:
+                return
+            start = chunk[-1][0] + b"\0"  # the smallest key after it
+            size = min(size * 4, _LAST_CHUNK)
+
+    def _scan(self, table: Table, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for chunk in self._chunks(table, prefix, start):
+            yield from chunk
+
+    def _file_at(self, key: bytes) -> FileRecord | None:
+        value = self._txn.get(key, None, self._tables.files.handle)
+        return None if value is None else self._file_from(key, value)
+
+    def _known_file(self, key: bytes) -> FileRecord:
+        """The file that a derived row names."""
+        file = self._file_at(key)
+        if file is None:
+            raise frame.damaged("files", key, "it is not there, but an index names it")
+        return file
+
+    def _file_from(self, key: bytes, value: bytes) -> FileRecord:
+        return codec.file_from(key, frame.unframed("files", key, value), self._directory_of(key))
+
+    def _directory_of(self, key: bytes) -> bytes:
+        prefix = key[: keys.DIRECTORY_KEY_BYTES]
+        known = self._directories.get(prefix)
+        if known is None:
+            known = self._body(self._tables.directories, prefix)
+            if known is None:
+                raise frame.damaged("directories", prefix, "it is not there, but a file is in it")
+            self._directories[prefix] = known
+        return known
