@@ -26,3 +26,18 @@ def percent_text(share: float) -> str:
 def count_text(count: int, one: str, many: str) -> str:
     """A number with its noun: 1 file, 12,345 files."""
     return f"1 {one}" if count == 1 else f"{count:,} {many}"
+
+
+def path_words(path: bytes) -> str:
+    r"""A path as one line of plain text for people.
+
+    Control characters, direction marks and bytes that are not UTF-8 are spelt out (\x1b, \u202e, \xff), so that a
+    name can neither break a line nor pass for another.
+    """
+    text = path.decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else "".join(c if c.isprintable() else _spelt(c) for c in text)
+
+
+def _spelt(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

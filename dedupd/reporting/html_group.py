@@ -12,8 +12,8 @@ from itertools import groupby
 
 from dedupd.core.records import ContentId, Relation
 from dedupd.core.report import ReportFile, ReportGroup
-from dedupd.core.wording import bytes_text, count_text, percent_text
-from dedupd.protocol.text import camera_text, path_text, utc_text
+from dedupd.core.wording import bytes_text, count_text, path_words, percent_text
+from dedupd.protocol.text import camera_text, utc_text
 
 KIND_NAMES = {
     Relation.SAME_BYTES: "Exact copy",
@@ -124,7 +124,7 @@ def _frame(file: ReportFile, picture: PictureOf, extra: str) -> str:
         return f'<div class="frame empty" aria-hidden="true"><span>{_safe(file.format)}</span></div>'
     scale = min(1.0, _SHOWN_SIDE_PX / max(file.width_px, file.height_px, 1))
     width, height = max(1, round(file.width_px * scale)), max(1, round(file.height_px * scale))
-    alt = html.escape(f"{_display(_split(file.path)[1])}, {file.width_px} × {file.height_px} {file.format}")
+    alt = html.escape(f"{path_words(_split(file.path)[1])}, {file.width_px} × {file.height_px} {file.format}")
     return (
         f'<div class="frame {extra}"><img loading="lazy" decoding="async" width="{width}" height="{height}" alt="{alt}"'
         f' src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode("ascii")}"></div>'
@@ -176,6 +176,8 @@ def _size_note(file: ReportFile, keep: ReportFile | None) -> str:
 
 def _ratio(ratio: float) -> str:
     """How much of the kept file's: 25 % of kept, 2.3 × kept."""
+    if 0.995 <= ratio < 1.005:
+        return "as much as kept"
     if ratio >= 1.995:
         return f"{ratio:.1f} × kept"
     return f"{'&lt; 1' if ratio < 0.01 else f'{ratio * 100:.0f}'} % of kept"
@@ -195,12 +197,12 @@ def _badge(kind: Relation) -> str:
 
 
 def _name(file: ReportFile) -> str:
-    return f"<bdi>{_safe(_display(_split(file.path)[1]))}</bdi>"
+    return f"<bdi>{_safe(path_words(_split(file.path)[1]))}</bdi>"
 
 
 def _path(file: ReportFile) -> str:
     """The folder and the name; searched by the page's script, selected whole by a click."""
-    folder = _safe(_display(_split(file.path)[0]) + "/").replace("/", "/<wbr>")
+    folder = _safe(path_words(_split(file.path)[0]) + "/").replace("/", "/<wbr>")
     return f'<p class="path"><bdi><span class="folder">{folder}</span>{_name(file)}</bdi></p>'
 
 
@@ -212,17 +214,7 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
 
 def display_path(path: bytes) -> str:
     """A path as HTML."""
-    return f"<bdi>{_safe(_display(path))}</bdi>"
-
-
-def _display(path: bytes) -> str:
-    r"""A path as text in one line: control characters and what is not UTF-8 as \x1b; direction marks spelt out."""
-    return "".join(c if c.isprintable() or c == "\u3000" else _spelt(c) for c in path_text(path))
-
-
-def _spelt(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"<bdi>{_safe(path_words(path))}</bdi>"
 
 
 def _safe(text: str) -> str:

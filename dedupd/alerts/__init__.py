@@ -1,0 +1,1 @@
+"""Alerts: reads the outbox, gathers by core.alert_rules, and delivers to hooks, Apprise services and the log."""
