@@ -5,7 +5,8 @@ Implements the `Library` and `PreviewCache` ports. No other package imports lmdb
 
 from __future__ import annotations
 
+from dedupd.store.check import CheckReport, Finding, check
 from dedupd.store.library import LmdbLibrary
 from dedupd.store.preview_cache import DiskPreviewCache
 
-__all__ = ["DiskPreviewCache", "LmdbLibrary"]
+__all__ = ["CheckReport", "DiskPreviewCache", "Finding", "LmdbLibrary", "check"]

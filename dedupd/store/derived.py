@@ -27,17 +27,6 @@ def rows_of_file(key: bytes, file: FileRecord) -> set[DerivedRow]:
     return rows
 
 
-def file_key_in(table: str, key: bytes) -> bytes:
-    """The file's key in a row that a file made."""
-    match table:
-        case "inodes":
-            return key[keys.INODE_BYTES :]
-        case "content_files":
-            return key[keys.CONTENT_BYTES :]
-        case _:
-            return key
-
-
 def present_content(file: FileRecord | None) -> ContentId | None:
     """The content that a file adds one present file to."""
     return None if file is None or file.missing_since_ns is not None else file.content

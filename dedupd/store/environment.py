@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
@@ -127,38 +128,28 @@ def open_store(state_dir: Path, *, map_bytes: int = MAP_BYTES) -> OpenStore:
     return OpenStore(directory=directory, env=env, tables=tables, lock_fd=lock_fd, warnings=warnings)
 
 
-def open_for_check(state_dir: Path) -> OpenStore:
-    """Open a store for reading only, with the same lock, so that nothing changes under the check.
+@contextmanager
+def opened_for_reading(directory: Path) -> Iterator[tuple[lmdb.Environment, Tables]]:
+    """The environment without LMDB's own locking, for a caller that holds the state directory's lock.
 
     Raises:
-        StopError: there is no store.
-        AlreadyRunningError, StoreDamagedError, StoreTooNewError: as `open_store`.
+        StoreDamagedError, StoreTooNewError: as `open_store`.
     """
-    directory = library_directory(state_dir)
-    lock_fd = lock_state(state_dir)
     try:
-        env = lmdb.Environment(
+        with lmdb.Environment(
             str(directory),
             map_size=_map_bytes_for(directory, _MIN_MAP_BYTES),
             readonly=True,
             lock=False,
             max_dbs=_MAX_TABLES,
             lib_version=_ENGINE,
-        )
-        try:
+        ) as env:
             tables = open_tables(lambda name: env.open_db(name, create=False))
             with env.begin() as txn:
                 _refuse_newer_schema(txn.get(b"schema", None, tables.meta.handle), directory)
-        except BaseException:
-            env.close()
-            raise
+            yield env, tables
     except lmdb.Error as error:
-        os.close(lock_fd)
         raise opening_error(error, directory) from error
-    except BaseException:
-        os.close(lock_fd)
-        raise
-    return OpenStore(directory=directory, env=env, tables=tables, lock_fd=lock_fd, warnings=())
 
 
 def library_directory(state_dir: Path) -> Path:

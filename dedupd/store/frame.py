@@ -35,17 +35,22 @@ def unframed(table: str, key: bytes, value: bytes) -> bytes:
     """
     body = value[CHECKSUM_BYTES:]
     if len(value) < CHECKSUM_BYTES or crc32(body, crc32(key)) != _CHECKSUM.unpack_from(value)[0]:
-        raise damaged(table, key, "its checksum does not match")
+        raise DamagedRecordError(table, key, "its checksum does not match")
     return body
 
 
-def damaged(table: str, key: bytes, cause: str) -> StoreDamagedError:
-    """The error for one record that cannot be believed."""
-    return StoreDamagedError(
-        f"store: record {key.hex()} of table {table} is damaged: {cause}. Your photos are not touched. Run `dedupd "
-        "check` for the extent, check the disk and the memory, then restore the state directory from a backup or move "
-        "it away so that the next start indexes anew"
-    )
+class DamagedRecordError(StoreDamagedError):
+    """One record that cannot be believed; apart from its base so that the check can go on and list them all."""
+
+    def __init__(self, table: str, key: bytes, cause: str) -> None:
+        super().__init__(
+            f"store: record {key.hex()} of table {table} is damaged: {cause}. Your photos are not touched. Run `dedupd "
+            "check` for the extent, check the disk and the memory, then restore the state directory from a backup or "
+            "move it away so that the next start indexes anew"
+        )
+        self.table = table
+        self.key = key
+        self.cause = cause
 
 
 def number_body(number: int) -> bytes:
@@ -56,7 +61,7 @@ def number_body(number: int) -> bytes:
 def number_from(table: str, key: bytes, body: bytes) -> int:
     """The number in a value's body."""
     if len(body) != _NUMBER.size:
-        raise damaged(table, key, f"a number has 8 bytes, this has {len(body)}")
+        raise DamagedRecordError(table, key, f"a number has 8 bytes, this has {len(body)}")
     return int(_NUMBER.unpack(body)[0])
 
 
@@ -73,7 +78,7 @@ def vectors_from(table: str, key: bytes, body: bytes) -> Vectors:
     """Vectors float32 [n, dim] of a value's body."""
     kind, rows, dim, _ = _vectors_head(table, key, body)
     if kind != _FLOAT16 or len(body) != _VECTORS_HEAD.size + 2 * rows * dim:
-        raise damaged(table, key, f"{len(body)} bytes are no {rows} vectors of {dim} half floats")
+        raise DamagedRecordError(table, key, f"{len(body)} bytes are no {rows} vectors of {dim} half floats")
     halves = np.frombuffer(body, dtype="<f2", offset=_VECTORS_HEAD.size)
     return halves.reshape(rows, dim).astype(np.float32)
 
@@ -85,7 +90,7 @@ def vectors_model(table: str, key: bytes, body: bytes) -> int:
 
 def _vectors_head(table: str, key: bytes, body: bytes) -> tuple[int, int, int, int]:
     if len(body) < _VECTORS_HEAD.size:
-        raise damaged(table, key, "it is too short for vectors")
+        raise DamagedRecordError(table, key, "it is too short for vectors")
     kind, rows, dim, model = _VECTORS_HEAD.unpack_from(body)
     return kind, rows, dim, model
 

@@ -27,7 +27,7 @@ from dedupd.core.ports import VectorChange
 from dedupd.core.records import ContentId, FilePath, ProblemCode, Relation, RootId, Sequence
 from dedupd.store import keys
 from dedupd.store.codec import decoded, encode, stored_text
-from dedupd.store.frame import damaged
+from dedupd.store.frame import DamagedRecordError
 
 _VECTOR_CHANGE = struct.Struct("<QB")  # content, 1 for a removal
 
@@ -191,7 +191,7 @@ def vector_change_body(content: ContentId, *, is_removal: bool) -> bytes:
 def vector_change_from(key: bytes, body: bytes) -> VectorChange:
     """The step of a body."""
     if len(body) != _VECTOR_CHANGE.size:
-        raise damaged("vector_log", key, f"a step has {_VECTOR_CHANGE.size} bytes, this has {len(body)}")
+        raise DamagedRecordError("vector_log", key, f"a step has {_VECTOR_CHANGE.size} bytes, this has {len(body)}")
     content, is_removal = _VECTOR_CHANGE.unpack(body)
     return VectorChange(
         sequence=Sequence(keys.sequence_of(key)), content=ContentId(content), is_removal=bool(is_removal)

@@ -25,7 +25,7 @@ from dedupd.core.records import (
     Sequence,
     Vectors,
 )
-from dedupd.store import codec, frame, keys, outbox
+from dedupd.store import codec, content_codec, frame, keys, outbox
 from dedupd.store.environment import Table, Tables
 
 _FIRST_CHUNK = 32  # rows read ahead; few at first, as most ranges are one directory or one content
@@ -152,7 +152,7 @@ class LmdbView:
         """One content."""
         key = keys.content_key(content)
         body = self._body(self._tables.contents, key)
-        return None if body is None else codec.content_from(key, body)
+        return None if body is None else content_codec.content_from(key, body)
 
     def content_by_digest(self, digest: bytes) -> ContentRecord | None:
         """The content with these bytes."""
@@ -164,14 +164,14 @@ class LmdbView:
             return None
         found = self.content(ContentId(frame.number_from(table.name, digest, body)))
         if found is None or found.digest != digest:
-            raise frame.damaged(table.name, digest, "it names a content that is not there")
+            raise frame.DamagedRecordError(table.name, digest, "it names a content that is not there")
         return found
 
     def contents(self) -> Iterator[ContentRecord]:
         """Every content, in the order of ids."""
         table = self._tables.contents
         for key, value in self._scan(table):
-            yield codec.content_from(key, frame.unframed(table.name, key, value))
+            yield content_codec.content_from(key, frame.unframed(table.name, key, value))
 
     def contents_with_image_digest(self, image_digest: bytes) -> list[ContentId]:
         """Contents with equal image data, in the order of ids."""
@@ -195,7 +195,7 @@ class LmdbView:
             content = keys.content_of(key)
             stored = self.stored_vectors(content)
             if stored is None:
-                raise frame.damaged(table.name, key, "its content has no stored vectors")
+                raise frame.DamagedRecordError(table.name, key, "its content has no stored vectors")
             queries = frame.vectors_from(table.name, key, frame.unframed(table.name, key, value))
             found.append((content, Descriptor(stored=stored, queries=queries)))
         return found
@@ -235,13 +235,13 @@ class LmdbView:
         """Every edge, by a, then by b."""
         table = self._tables.edges
         for key, value in self._scan(table):
-            yield codec.edge_from(key, frame.unframed(table.name, key, value))
+            yield content_codec.edge_from(key, frame.unframed(table.name, key, value))
 
     def edge(self, a: ContentId, b: ContentId) -> Edge | None:
         """The edge between two contents, named in any order."""
         key = keys.pair_key(min(a, b), max(a, b))
         body = self._body(self._tables.edges, key)
-        return None if body is None else codec.edge_from(key, body)
+        return None if body is None else content_codec.edge_from(key, body)
 
     def events(self, after: Sequence, limit: int) -> list[Event]:
         """Up to `limit` events after a sequence, oldest first."""
@@ -309,7 +309,7 @@ class LmdbView:
         """The file that a derived row names."""
         file = self._file_at(key)
         if file is None:
-            raise frame.damaged("files", key, "it is not there, but an index names it")
+            raise frame.DamagedRecordError("files", key, "it is not there, but an index names it")
         return file
 
     def _file_from(self, key: bytes, value: bytes) -> FileRecord:
@@ -321,6 +321,6 @@ class LmdbView:
         if known is None:
             known = self._body(self._tables.directories, prefix)
             if known is None:
-                raise frame.damaged("directories", prefix, "it is not there, but a file is in it")
+                raise frame.DamagedRecordError("directories", prefix, "it is not there, but a file is in it")
             self._directories[prefix] = known
         return known

@@ -26,7 +26,7 @@ from dedupd.core.records import (
     Sequence,
     Vectors,
 )
-from dedupd.store import codec, derived, frame, keys, outbox
+from dedupd.store import codec, content_codec, derived, frame, keys, outbox
 from dedupd.store.environment import Table
 from dedupd.store.reader import LmdbView
 
@@ -116,7 +116,7 @@ class LmdbTransaction(LmdbView):
         if known is None:
             self._put(table, key, path.directory)
         elif known != path.directory:
-            raise frame.damaged(table.name, key, "two directories have one hash")
+            raise frame.DamagedRecordError(table.name, key, "two directories have one hash")
 
     def _change_present(self, before: ContentId | None, after: ContentId | None) -> None:
         """Keep the number of present files of a content, and the list of shared contents."""
@@ -131,7 +131,7 @@ class LmdbTransaction(LmdbView):
         body = self._body(table, key)
         count = step + (0 if body is None else frame.number_from(table.name, key, body))
         if count < 0:
-            raise frame.damaged(table.name, key, "it counts fewer files than there are")
+            raise frame.DamagedRecordError(table.name, key, "it counts fewer files than there are")
         if count:
             self._put(table, key, frame.number_body(count))
         else:
@@ -174,7 +174,7 @@ class LmdbTransaction(LmdbView):
             first_seen_ns=new.first_seen_ns,
         )
         key, number = keys.content_key(content.id), self._model_number(model)
-        self._put(self._tables.contents, key, codec.content_body(content))
+        self._put(self._tables.contents, key, content_codec.content_body(content))
         self._put(self._tables.digests, new.digest, frame.number_body(content.id))
         self._change_rows(set(), derived.rows_of_content(content))
         self._put(self._tables.vectors, key, frame.vectors_body(stored, number))
@@ -233,7 +233,7 @@ class LmdbTransaction(LmdbView):
         return edges
 
     def _replace_content(self, before: ContentRecord, after: ContentRecord) -> None:
-        self._put(self._tables.contents, keys.content_key(after.id), codec.content_body(after))
+        self._put(self._tables.contents, keys.content_key(after.id), content_codec.content_body(after))
         self._change_rows(derived.rows_of_content(before), derived.rows_of_content(after))
 
     def _known_content(self, content: ContentId) -> ContentRecord:
@@ -269,7 +269,7 @@ class LmdbTransaction(LmdbView):
         for end in (edge.a, edge.b):
             if self._txn.get(keys.content_key(end), None, self._tables.contents.handle) is None:
                 raise ValueError(f"edge {edge.a}–{edge.b}: no content {end}")
-        self._put(self._tables.edges, keys.pair_key(edge.a, edge.b), codec.edge_body(edge))
+        self._put(self._tables.edges, keys.pair_key(edge.a, edge.b), content_codec.edge_body(edge))
         self._change_rows(set(), derived.rows_of_edge(edge))
 
     def _edges_of(self, content: ContentId) -> list[Edge]:
@@ -281,8 +281,8 @@ class LmdbTransaction(LmdbView):
         for pair in sorted(pairs):
             body = self._body(table, pair)
             if body is None:
-                raise frame.damaged(table.name, pair, "it is not there, but an index names it")
-            found.append(codec.edge_from(pair, body))
+                raise frame.DamagedRecordError(table.name, pair, "it is not there, but an index names it")
+            found.append(content_codec.edge_from(pair, body))
         return found
 
     def append(self, fact: Fact, at_ns: int) -> Sequence:
