@@ -1,0 +1,159 @@
+"""Which names below a root are looked at: what is ignored, and what may be a picture.
+
+Looks at names only, never at the disk. Compiled once and immutable; the composition root owns one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# Other programs' thumbnails, bins, snapshots and half-written files; a duplicate found there would help nobody.
+BUILT_IN_GLOBS = (
+    b"@eaDir",  # Synology: a folder of thumbnails for each photo
+    b".@__thumb",  # QNAP, the same
+    b".thumbnails",
+    b"#recycle",
+    b"@Recycle",
+    b"$RECYCLE.BIN",
+    b"System Volume Information",
+    b".Trash",
+    b".Trash-*",
+    b"#snapshot",
+    b".snapshot",
+    b".snapshots",
+    b".zfs",
+    b"lost+found",
+    b".stversions",  # Syncthing
+    b".stfolder",
+    b".syncthing.*.tmp",
+    b".sync",  # Resilio
+    b".tmp.drivedownload",
+    b"*.part",
+    b"*.partial",
+    b"*.crdownload",
+    b"*.filepart",
+    b".~lock*",
+    b"._*",  # macOS resource forks: they carry the picture's own suffix
+    b".AppleDouble",
+    b".DS_Store",
+    b"Thumbs.db",
+    b".git",  # its objects have no suffix and would all be read
+    b".dedupd-*",  # our quarantine
+)
+
+PICTURE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp"),
+        *(".heic", ".heif", ".hif", ".avif"),
+        # RAW: Canon, Nikon, Sony, Adobe and others, Fujifilm, Olympus, Panasonic and Leica, Pentax, Samsung, the rest
+        *(".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".raf", ".orf", ".rw2", ".rwl"),
+        *(".raw", ".pef", ".srw", ".x3f", ".erf", ".kdc", ".dcr", ".mrw", ".mef", ".mos", ".iiq", ".3fr", ".fff"),
+    }
+)
+
+# The longest suffix that is taken for one. Beyond it, or with anything but ASCII letters and digits after the last
+# dot ("Mrs. Smith at the beach", "photo.jpg~"), a name counts as having none.
+_LONGEST_SUFFIX_BYTES = 10
+
+_LOOKED_AT = PICTURE_SUFFIXES | {""}
+_GLOB_SIGNS = re.compile(rb"[*?\[]")
+
+
+def suffix_of(name: bytes) -> str:
+    """The suffix of a name in lower case with its dot; "" when it has none.
+
+    A leading dot counts: `.nomedia` has the suffix ".nomedia", so that hidden settings files are not read as pictures.
+    """
+    _, dot, suffix = name.rpartition(b".")
+    if not dot or len(suffix) > _LONGEST_SUFFIX_BYTES or not suffix.isalnum():
+        return ""
+    return "." + suffix.decode("ascii").lower()
+
+
+def may_be_picture(name: bytes) -> bool:
+    """Whether a file of this name is worth opening: a picture's suffix in any case, or none at all."""
+    return suffix_of(name) in _LOOKED_AT
+
+
+class IgnoreRules:
+    """The built-in globs and those of the configuration.
+
+    A glob without a slash is matched against the name of every file and directory. One with a slash (but for a
+    trailing one) is matched against the path below the root, where `*` stays within one component and `**` stands for
+    any number of them; gitignore(5) has the same two kinds. Case matters.
+    """
+
+    __slots__ = ("_match_glob", "_match_path", "_names", "globs")
+
+    def __init__(self, globs: Iterable[bytes] = ()) -> None:
+        """Compile; `globs` come on top of the built-in ones. ValueError for a glob that names nothing."""
+        self.globs = tuple(globs)
+        names: list[bytes] = list(BUILT_IN_GLOBS)
+        paths: list[bytes] = []
+        for glob in self.globs:
+            bare = glob.rstrip(b"/")
+            if not bare.strip(b"/"):
+                raise ValueError(f"ignore glob {glob!r} names nothing; write a name such as '*.tmp' or a path")
+            (paths if b"/" in bare else names).append(bare.lstrip(b"/"))
+        self._names = frozenset(name for name in names if not _GLOB_SIGNS.search(name))
+        self._match_glob = re.compile(
+            b"|".join(_component_regex(name) for name in names if _GLOB_SIGNS.search(name))
+        ).fullmatch
+        self._match_path = re.compile(b"|".join(map(_path_regex, paths))).fullmatch if paths else None
+
+    def is_ignored(self, directory: bytes, name: bytes) -> bool:
+        """Whether an entry of a directory that is not ignored itself is. `directory` is relative to the root."""
+        if name in self._names or self._match_glob(name) is not None:
+            return True
+        if self._match_path is None:
+            return False
+        return self._match_path(directory + b"/" + name if directory else name) is not None
+
+    def is_path_ignored(self, relative: bytes) -> bool:
+        """Whether a path below the root, or any directory that leads to it, is ignored. b"", the root, never is."""
+        directory = b""
+        for name in relative.split(b"/") if relative else ():
+            if self.is_ignored(directory, name):
+                return True
+            directory = directory + b"/" + name if directory else name
+        return False
+
+
+def _path_regex(glob: bytes) -> bytes:
+    """A glob with slashes as a regular expression for a whole path."""
+    components = glob.split(b"/")
+    last = len(components) - 1
+    regex = b""
+    for i, component in enumerate(components):
+        if component == b"**":
+            regex += rb"(?:[^/]+/)*" if i < last else rb".+"
+        else:
+            regex += _component_regex(component) + (b"/" if i < last else b"")
+    return b"(?s:" + regex + b")"
+
+
+def _component_regex(glob: bytes) -> bytes:
+    """A glob for one name as a regular expression; `*` and `?` never match a slash.
+
+    fnmatch.translate() is for text and lets `*` cross slashes.
+    """
+    regex = b""
+    at = 0
+    while at < len(glob):
+        sign = glob[at : at + 1]
+        end = glob.find(b"]", at + 2) if sign == b"[" else -1
+        if sign == b"*":
+            regex += rb"[^/]*"
+        elif sign == b"?":
+            regex += rb"[^/]"
+        elif end > 0:
+            members = glob[at + 1 : end]
+            negation, members = (b"^", members[1:]) if members.startswith(b"!") else (b"", members)
+            members = members.replace(b"\\", rb"\\").replace(b"[", rb"\[").replace(b"^", rb"\^").replace(b"]", rb"\]")
+            regex += b"[" + negation + members + b"]"
+            at = end
+        else:
+            regex += re.escape(sign)
+        at += 1
+    return regex

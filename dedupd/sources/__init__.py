@@ -1,0 +1,1 @@
+"""Where pictures come from: listing directories, and hints about which of them changed."""
