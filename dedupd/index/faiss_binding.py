@@ -116,7 +116,7 @@ class IdIndex:
 def exact_index(dim: int) -> IdIndex:
     """An empty index that looks at every vector, kept in half precision."""
     codes = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    return IdIndex(faiss.IndexIDMap2(codes))
+    return IdIndex(faiss.IndexIDMap(codes))  # IDMap2 would also map ids to places: unused, 50 bytes a vector
 
 
 def trained_lists(sample: Vectors, lists: int) -> IdIndex:
@@ -155,7 +155,7 @@ def read_index(path: Path) -> IdIndex:
             and np.allclose(faiss.vector_to_array(index.sq.trained), _RANGE)
         )
     else:
-        inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap2) else None
+        inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap) else None
         is_ours = (
             isinstance(inner, faiss.IndexScalarQuantizer)
             and inner.sq.qtype == faiss.ScalarQuantizer.QT_fp16

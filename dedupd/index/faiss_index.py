@@ -23,6 +23,7 @@ from dedupd.index.views import MAX_VIEWS, Int64s, ViewTable, checked_rows, check
 LoadVectors = Callable[[Sequence[ContentId]], list[Vectors | None]]  # None: the store no longer has the content
 
 EXACT_BELOW = 50_000  # vectors; up to here an exact fp16 search costs at most 0.3 ms a query at 128 dimensions
+_FIRST_FETCH = 32  # vectors asked for at first: most query rows have fewer near ones, and a long heap costs time
 _OVER_FETCH = 32  # vectors asked for beyond what `limit` needs: rounding may change their order
 _LOAD_CHUNK = 512  # contents read from the store at a time, so that each of its views stays short
 _RESCORE_CHUNK = 128  # candidates to load at a time: few questions have more that pass
@@ -198,23 +199,30 @@ class FaissIndex:
     def _neighbours(self, queries: Vectors, limit: int, min_similarity: float) -> list[Neighbour]:
         """The neighbours of one picture."""
         # A content has at most MAX_VIEWS views, so this many vectors hold `limit` contents if that many are near.
-        k = limit * MAX_VIEWS + _OVER_FETCH
-        while limit > 0 and len(queries):
+        enough = limit * MAX_VIEWS + _OVER_FETCH
+        k, error = min(_FIRST_FETCH, enough), 0.0
+        hits: list[tuple[Similarities, Int64s]] = []
+        found: list[Neighbour] = []
+        rows = queries if limit > 0 else queries[:0]
+        while len(rows):
             with self._lock.reading():
                 vectors = self._held.vectors
-                total, error = len(vectors), vectors.max_error
-                k = min(k, total)
-                if not k:
-                    return []
-                similarities, ids = vectors.search(queries, k)
+                total = len(vectors)
+                if not total:
+                    break
+                similarities, ids = vectors.search(rows, min(k, total))
+                error = max(error, vectors.max_error)
             floor = min_similarity - error
-            candidates = _best_by_content(similarities, ids, floor)
-            found = self._rescored(queries, candidates, error, limit, min_similarity)
-            is_cut = k < total and bool((similarities[:, -1] >= floor).any())
-            if len(found) >= limit or not is_cut:
-                return found
-            k *= 4
-        return []
+            is_near = (ids >= 0) & (similarities >= floor)
+            hits.append((similarities[is_near], ids[is_near]))
+            is_cut = is_near[:, -1] & (k < total)  # rows that may have more
+            if k >= enough or not is_cut.any():
+                found = self._rescored(queries, _best_by_content(hits), error, limit, min_similarity)
+                if len(found) >= limit:
+                    break
+            rows = rows[is_cut]
+            k = max(4 * k, enough)
+        return found
 
     def _rescored(
         self,
@@ -250,10 +258,10 @@ def _repeat(changes: Mapping[ContentId, Vectors | None], on: Generation) -> None
     on.put({content: rows for content, rows in changes.items() if rows is not None})
 
 
-def _best_by_content(similarities: Similarities, ids: Int64s, floor: float) -> tuple[Int64s, Similarities]:
-    """Contents among hits [queries, k] of at least `floor`, each once, with their best rough similarity, best first."""
-    is_near = (ids >= 0) & (similarities >= floor)
-    contents, rough = ids[is_near] // MAX_VIEWS, similarities[is_near]
+def _best_by_content(hits: Sequence[tuple[Similarities, Int64s]]) -> tuple[Int64s, Similarities]:
+    """The contents among hits (similarities and ids), each once, with their best rough similarity, best first."""
+    rough = np.concatenate([similarities for similarities, _ in hits])
+    contents = np.concatenate([ids for _, ids in hits]) // MAX_VIEWS
     order = np.lexsort((contents, -rough))
     contents, rough = contents[order], rough[order]
     first = np.sort(np.unique(contents, return_index=True)[1])
