@@ -5,6 +5,7 @@ Nothing is queued for a client: each stream reads on from where it is, at the pa
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from dedupd.core.errors import RetryError
+from dedupd.core.errors import DedupdError, RetryError
 from dedupd.core.ports import Library
 from dedupd.core.records import Sequence
 from dedupd.protocol.convert_events import event_message
@@ -25,6 +26,8 @@ HEARTBEAT_S = 15.0  # below the 60 s after which clients usually give up
 _WAIT_S = 0.5  # one wait for the store: bounds how long a stream outlives its client and the server
 _PAGE = 256  # events read in one view
 FROM_NOW = -1
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,8 @@ class EventStreams:
                 look = await anyio.to_thread.run_sync(
                     _look, self._library, look.after, look.was_empty, limiter=self._limiter
                 )
+        except DedupdError as error:  # the store closes or fails: the client resumes with the next daemon
+            _log.warning("api.event-stream-ended", extra={"code": error.code})
         finally:
             self._open -= 1
 

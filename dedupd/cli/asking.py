@@ -1,0 +1,67 @@
+"""What several commands need: the client of the arguments, files as a person names them. Owns nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from dedupd.cli.printing import escaped, raw_path
+from dedupd.client import Client
+from dedupd.core.errors import AccessError, DedupdError, NotFoundError
+from dedupd.protocol.status import RootMessage
+
+
+class FileTroubleError(DedupdError):
+    """A file of the person's cannot be read or written for another reason than permissions."""
+
+    code = "io-error"
+    exit_code = 74  # EX_IOERR
+
+
+def client_of(args: argparse.Namespace) -> Client:
+    """A client of the daemon that the arguments name."""
+    return Client(args.socket)
+
+
+@contextmanager
+def told_by_name(name: str | bytes) -> Iterator[None]:
+    """Turn the system's refusal of a file into an error that names it."""
+    shown = escaped(os.fsdecode(name))
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"{shown}: there is no such file.") from error
+    except PermissionError as error:
+        raise AccessError(f"{shown}: no permission.") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise FileTroubleError(f"{shown}: {error.strerror or error}") from error
+
+
+def open_regular(path: str | bytes, *, follow: bool) -> IO[bytes]:
+    """Open a regular file for reading; a pipe or a device is refused instead of waited for."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    fd = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileTroubleError(f"{escaped(os.fsdecode(path))}: is no regular file.")
+    return os.fdopen(fd, "rb")
+
+
+def absolute(name: str) -> str:
+    """A path as it was written, from the root on: "." and ".." are gone, symlinks stay."""
+    return os.path.abspath(name)  # noqa: PTH100 - Path.resolve() would resolve symlinks
+
+
+def root_named(client: Client, name: str) -> RootMessage:
+    """The root with this number or path."""
+    wanted = {os.fsencode(absolute(name)), os.fsencode(os.path.realpath(name))}
+    for root in client.roots().roots:
+        if name == str(root.id) or raw_path(root) in wanted:
+            return root
+    raise NotFoundError(f"{escaped(name)} is no root.\n`dedupctl roots` lists them.")

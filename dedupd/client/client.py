@@ -1,0 +1,231 @@
+"""The daemon's API as methods. One connection a question; raises the errors of core.errors, owns nothing.
+
+Every method may raise DaemonUnreachableError, AccessError, and what the daemon refuses with.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import IO, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from dedupd.client.connection import START_IT, UnixConnection, connect
+from dedupd.client.event_frames import frames_of
+from dedupd.client.refusals import refusal
+from dedupd.core.errors import DaemonUnreachableError, RequestError, RetryError
+from dedupd.protocol.events import EventMessage
+from dedupd.protocol.paths import default_socket_paths
+from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage
+from dedupd.protocol.report import ReportMessage
+from dedupd.protocol.requests import DuplicateRelation, HaveRequest, ReportFormat, RescanRequest
+from dedupd.protocol.status import (
+    ForgottenMessage,
+    ProblemsMessage,
+    RescanMessage,
+    RootMessage,
+    RootsMessage,
+    StatusMessage,
+)
+
+T = TypeVar("T")
+Query = Mapping[str, str | bytes | int]
+
+_ANSWER_TIMEOUT_S = 60.0
+_PICTURE_TIMEOUT_S = 180.0  # above the daemon's own limit for reading a picture, so that its answer arrives
+_SILENCE_S = 40.0  # a stream says something every 15 s; after two and a half of these it is taken for dead
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 5.0
+_PIECE_BYTES = 256 * 1024
+
+
+class Client:
+    """Asks a running daemon.
+
+    Args:
+        socket_path: where the daemon listens; None: where daemons usually do (protocol.paths.default_socket_paths).
+    """
+
+    def __init__(self, socket_path: str | os.PathLike[str] | None = None) -> None:
+        self._paths = default_socket_paths() if socket_path is None else (Path(socket_path),)
+
+    def status(self) -> StatusMessage:
+        """How things stand."""
+        return self._ask("GET", "/v1/status", StatusMessage)
+
+    def report(self, *, relation: DuplicateRelation = "edited") -> ReportMessage:
+        """All groups, whole."""
+        return self._ask("GET", "/v1/report", ReportMessage, query={"relation": relation})
+
+    def report_pieces(self, report_format: ReportFormat, *, relation: DuplicateRelation = "edited") -> Iterator[bytes]:
+        """The report's bytes as they come."""
+        query: Query = {"format": report_format, "relation": relation}
+        with closing(self._connect(_PICTURE_TIMEOUT_S)) as connection:
+            response = self._exchange(connection, "GET", "/v1/report", query=query)
+            try:
+                while piece := response.read(_PIECE_BYTES):
+                    yield piece
+            except (http.client.HTTPException, OSError) as error:
+                raise _lost(error) from error
+
+    def groups(self, *, limit: int = 50, after: int = 0, relation: DuplicateRelation = "edited") -> GroupsMessage:
+        """One page of groups, those that free the most first."""
+        query: Query = {"limit": limit, "after": after, "relation": relation}
+        return self._ask("GET", "/v1/groups", GroupsMessage, query=query)
+
+    def group(self, number: int) -> GroupMessage:
+        """One group, by its id or by any content in it."""
+        return self._ask("GET", f"/v1/groups/{number}", GroupMessage)
+
+    def problems(self, *, limit: int = 1000, after: int = 0) -> ProblemsMessage:
+        """One page of the files that are not indexed."""
+        return self._ask("GET", "/v1/problems", ProblemsMessage, query={"limit": limit, "after": after})
+
+    def roots(self) -> RootsMessage:
+        """The watched directories."""
+        return self._ask("GET", "/v1/roots", RootsMessage)
+
+    def accept_root(self, number: int) -> RootMessage:
+        """Believe what a suspect root shows now."""
+        return self._ask("POST", f"/v1/roots/{number}/accept", RootMessage)
+
+    def forget_root(self, number: int) -> ForgottenMessage:
+        """Drop the rows of a root that is no longer configured."""
+        return self._ask("DELETE", f"/v1/roots/{number}", ForgottenMessage)
+
+    def rescan(self, roots: Iterable[int] | None = None) -> RescanMessage:
+        """Ask for a scan; returns at once."""
+        wanted = RescanRequest(roots=None if roots is None else tuple(roots))
+        return self._ask("POST", "/v1/rescan", RescanMessage, body=msgspec.json.encode(wanted))
+
+    def find(self, picture: IO[bytes], *, pixels: bool = False) -> FindMessage:
+        """What the library holds of a picture; PictureRefusedError where it cannot be read.
+
+        Args:
+            picture: a file open for reading; sent whole.
+            pixels: only equal pixels count.
+        """
+        query: Query = {"pixels": int(pixels)}
+        return self._ask("POST", "/v1/find", FindMessage, query=query, body=picture, timeout_s=_PICTURE_TIMEOUT_S)
+
+    def have(self, digests: Iterable[str]) -> HaveMessage:
+        """Which BLAKE3 digests (hex) the library knows; at most requests.MAX_DIGESTS."""
+        wanted = HaveRequest(digests=tuple(digests))
+        return self._ask("POST", "/v1/have", HaveMessage, body=msgspec.json.encode(wanted))
+
+    def explain(self, a: bytes, b: bytes) -> PairMessage:
+        """Why two pictures are together or not; each an absolute path or b"content:NUMBER"."""
+        return self._ask("GET", "/v1/explain", PairMessage, query={"a": a, "b": b}, timeout_s=_PICTURE_TIMEOUT_S)
+
+    def preview(self, content: int) -> bytes:
+        """A small JPEG of a content."""
+        with closing(self._connect(_ANSWER_TIMEOUT_S)) as connection:
+            return _read(self._exchange(connection, "GET", f"/v1/preview/{content}"))
+
+    def events(
+        self, after: int | None = None, *, follow: bool = True, on_lost: Callable[[str], None] | None = None
+    ) -> Iterator[EventMessage]:
+        """Events after a sequence (None: only new ones), resuming by itself when the connection breaks.
+
+        Without `follow` it ends after what is there. The first connection must succeed; later ones are tried until
+        they do, and `on_lost` is told once for each break.
+        """
+        seen = -1 if after is None else after
+        was_connected = False
+        pause_s = _FIRST_RETRY_S
+        while True:
+            try:
+                with closing(self._connect(_SILENCE_S)) as connection:
+                    response = self._exchange(
+                        connection, "GET", "/v1/events", query={"after": seen, "follow": int(follow)}
+                    )
+                    for frame in frames_of(response):
+                        was_connected, pause_s = True, _FIRST_RETRY_S
+                        seen = frame.sequence
+                        if frame.event is not None:
+                            yield frame.event
+                if not follow:
+                    return
+                trouble = "the daemon ended the stream"
+            except (DaemonUnreachableError, RetryError, http.client.HTTPException, OSError) as error:
+                if not (was_connected and follow):
+                    raise _lost(error) from error
+                trouble = str(error).partition("\n")[0]
+            if on_lost is not None and pause_s == _FIRST_RETRY_S:
+                on_lost(trouble)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LAST_RETRY_S)
+
+    def _connect(self, timeout_s: float) -> UnixConnection:
+        return connect(self._paths, timeout_s)
+
+    def _ask(
+        self,
+        method: str,
+        route: str,
+        answer: type[T],
+        *,
+        query: Query | None = None,
+        body: bytes | IO[bytes] | None = None,
+        timeout_s: float = _ANSWER_TIMEOUT_S,
+    ) -> T:
+        with closing(self._connect(timeout_s)) as connection:
+            content = _read(self._exchange(connection, method, route, query=query, body=body))
+        try:
+            return msgspec.json.decode(content, type=answer)
+        except msgspec.MsgspecError as error:
+            raise RequestError(
+                f"The daemon's answer to {method} {route} is not understood: {error}\n"
+                "Is it of another version? `dedupctl version` compares."
+            ) from error
+
+    def _exchange(
+        self,
+        connection: UnixConnection,
+        method: str,
+        route: str,
+        *,
+        query: Query | None = None,
+        body: bytes | IO[bytes] | None = None,
+    ) -> http.client.HTTPResponse:
+        """Send a request and read the answer's head; raises the error that a refusal stands for."""
+        target = f"{route}?{urlencode(query, quote_via=quote)}" if query else route
+        headers = {"Connection": "close"}
+        if body is not None and not isinstance(body, bytes):
+            headers |= {
+                "Content-Type": "application/octet-stream",
+                "Content-Length": str(os.fstat(body.fileno()).st_size),
+            }
+        elif body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            # Refused before all of it was sent (too large): the answer is there to be read.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, target, body=body, headers=headers)
+            response = connection.getresponse()
+        except (http.client.HTTPException, OSError) as error:
+            raise _lost(error) from error
+        if response.status >= 400:
+            raise refusal(response.status, _read(response))
+        return response
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read()
+    except (http.client.HTTPException, OSError) as error:
+        raise _lost(error) from error
+
+
+def _lost(error: Exception) -> Exception:
+    """A broken connection as an error of ours; our own errors stay what they are."""
+    if not isinstance(error, http.client.HTTPException | OSError):
+        return error
+    if isinstance(error, TimeoutError):
+        return DaemonUnreachableError("dedupd did not answer in time.\n`systemctl status dedupd` or its log says why.")
+    return DaemonUnreachableError(f"dedupd ended the connection ({error}).\n{START_IT}")
