@@ -1,0 +1,153 @@
+"""Where the picture proper is inside a picture: border boxes, plain and tolerant of text on the border.
+
+Does not cut or resize pixels, and decides nothing about duplicates; a wrong box costs recall only. Stateless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dedupd.core.records import Pixels
+
+Lines = npt.NDArray[np.uint8]  # [3, samples, lines]: RGB planes, the lines along the last axis
+Mask = npt.NDArray[np.bool_]
+
+SEARCH_SIDE_PX = 192  # long side at which boxes are looked for; half a percent of the picture is fine enough
+
+FLAT_RANGE = 25  # of 255: the spread of a border line in each channel; JPEG ringing stays below (measured)
+SAME_COLOUR = 10  # of 255: how far the mean of a border line may be from that of the outermost line (measured)
+MAX_TRIM_SHARE = 0.42  # of a side, at either end: what is left is at least a sixth of the picture
+PASSES = 2  # a pillar box can hide a letter box
+
+BACKGROUND_DISTANCE = 12  # of 255, in each channel: a pixel this near the outermost line's colour is background
+BACKGROUND_EDGE_SHARE = 0.9  # of the outermost line: below, it has no one colour and nothing is cut
+BACKGROUND_SHARE = 0.5  # of a line: from here it is background with text on it, below it belongs to the picture
+MIN_KEPT_SHARE = 0.12  # of a side: the photo in a phone's screenshot is rarely less
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelBox:
+    """A rectangle of whole pixels: rows top … bottom - 1, columns left … right - 1. Never empty."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boxes:
+    """The parts of a picture that may be the picture proper; equal ones are equal boxes."""
+
+    whole: PixelBox
+    trimmed: PixelBox  # without uniform borders
+    body: PixelBox  # without everything around the largest body of lines that is not background
+
+
+def find_boxes(pixels: Pixels) -> Boxes:
+    """The whole picture, what is left without borders, and what is left without captions, bars and buttons too.
+
+    Args:
+        pixels: uint8 [height, width, 3], neither side 0.
+    """
+    height, width = pixels.shape[:2]
+    step = -(-max(height, width) // SEARCH_SIDE_PX)
+    offset = step // 2 if min(height, width) > step else 0
+    planes = np.ascontiguousarray(pixels[offset::step, offset::step].transpose(2, 0, 1))
+    start = PixelBox(top=0, bottom=planes.shape[1], left=0, right=planes.shape[2])
+
+    def full_size(box: PixelBox) -> PixelBox:
+        return PixelBox(
+            top=box.top * step,
+            bottom=height if box.bottom == start.bottom else box.bottom * step,
+            left=box.left * step,
+            right=width if box.right == start.right else box.right * step,
+        )
+
+    return Boxes(
+        whole=full_size(start),
+        trimmed=full_size(_shrink(planes, start, _flat_ends)),
+        body=full_size(_shrink(planes, start, _longest_body)),
+    )
+
+
+def differs(a: PixelBox, b: PixelBox, share: float) -> bool:
+    """Whether an edge of the two boxes is further apart than a share of box a's side."""
+    rows = max(abs(a.top - b.top), abs(a.bottom - b.bottom))
+    columns = max(abs(a.left - b.left), abs(a.right - b.right))
+    return rows > share * a.height or columns > share * a.width
+
+
+def _shrink(planes: Lines, box: PixelBox, kept: Callable[[Lines], tuple[int, int]]) -> PixelBox:
+    """Apply a rule to rows and to columns until nothing goes any more; the longer side first, then the other."""
+    for _ in range(PASSES):
+        before = box
+        part = planes[:, box.top : box.bottom, box.left : box.right]
+        start, end = kept(part.transpose(0, 2, 1))
+        box = PixelBox(top=box.top + start, bottom=box.top + end, left=box.left, right=box.right)
+        start, end = kept(planes[:, box.top : box.bottom, box.left : box.right])
+        box = PixelBox(top=box.top, bottom=box.bottom, left=box.left + start, right=box.left + end)
+        if box == before:
+            break
+    return box
+
+
+def _flat_ends(lines: Lines) -> tuple[int, int]:
+    """First and last-plus-one line that is left without flat lines of one colour at either end."""
+    count = lines.shape[2]
+    ends = lines[:, :, [0, -1]]
+    if np.ptp(ends, axis=1).max(axis=0).min() > FLAT_RANGE:
+        return 0, count
+    is_flat = np.ptp(lines, axis=1).max(axis=0) <= FLAT_RANGE
+    mean = lines.mean(axis=1, dtype=np.float32)
+    limit = int(MAX_TRIM_SHARE * count)
+    return _run(is_flat, mean, limit), count - _run(is_flat[::-1], mean[:, ::-1], limit)
+
+
+def _run(is_flat: Mask, mean: npt.NDArray[np.float32], limit: int) -> int:
+    """How many lines from the first on are flat and of the first one's colour, up to a limit."""
+    is_border = is_flat[:limit] & (np.abs(mean[:, :limit] - mean[:, :1]) <= SAME_COLOUR).all(axis=0)
+    return limit if is_border.all() else int(np.argmin(is_border))
+
+
+def _longest_body(lines: Lines) -> tuple[int, int]:
+    """First and last-plus-one of the longest run of lines that are not background."""
+    count = lines.shape[2]
+    is_background = _background_lines(lines, 0) | _background_lines(lines, -1)
+    if not is_background.any():
+        return 0, count
+    turns = np.flatnonzero(np.diff(np.concatenate(([True], is_background, [True])).astype(np.int8)))
+    if not turns.size:
+        return 0, count
+    starts, ends = turns[::2], turns[1::2]
+    longest = int(np.argmax(ends - starts))
+    start, end = int(starts[longest]), int(ends[longest])
+    return (start, end) if end - start >= MIN_KEPT_SHARE * count else (0, count)
+
+
+def _background_lines(lines: Lines, edge: int) -> Mask:
+    """Which lines are mostly of the colour of the first (0) or last (-1) one; none if that has no one colour."""
+    colour = np.median(lines[:, :, edge], axis=1)[:, None]
+    low = np.clip(colour - BACKGROUND_DISTANCE, 0, 255).astype(np.uint8)
+    high = np.clip(colour + BACKGROUND_DISTANCE, 0, 255).astype(np.uint8)
+    edge_line = lines[:, :, edge]
+    if ((edge_line >= low) & (edge_line <= high)).all(axis=0).mean() < BACKGROUND_EDGE_SHARE:
+        return np.zeros(lines.shape[2], dtype=np.bool_)
+    low, high = low[:, :, None], high[:, :, None]
+    is_near = ((lines >= low) & (lines <= high)).all(axis=0)
+    is_background: Mask = is_near.mean(axis=0) >= BACKGROUND_SHARE
+    return is_background

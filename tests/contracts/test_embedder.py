@@ -1,0 +1,127 @@
+"""What every Embedder promises. A new one joins by adding its factory to EMBEDDERS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from skimage import data
+
+from dedupd.core.ports import Embedder, EmbedItem
+from dedupd.core.records import Pixels
+from dedupd.embedding.local_embedder import LocalEmbedder
+
+EMBEDDERS: dict[str, Callable[[], Embedder]] = {"local": LocalEmbedder}
+DEADLINE_S = 30
+
+
+@pytest.fixture(params=sorted(EMBEDDERS))
+def embedder(request: pytest.FixtureRequest) -> Iterator[Embedder]:
+    made = EMBEDDERS[request.param]()
+    yield made
+    made.close()
+
+
+def item(pixels: Pixels | None, name: bytes = b"x") -> EmbedItem:
+    return EmbedItem(digest=name.ljust(32, b"\0"), path=None, small=pixels)
+
+
+def photos() -> list[Pixels]:
+    return [data.astronaut()[::2, ::2], data.chelsea()[::2, ::2], data.coffee()[::2, ::2], data.rocket()[::2, ::2]]
+
+
+def odd_pictures() -> list[Pixels]:
+    noise = np.random.default_rng(3).integers(0, 256, (384, 1, 3), dtype=np.uint8)
+    shapes = [(1, 1), (2, 3), (5, 4), (1, 384), (7, 300)]
+    flat = [np.full((*shape, 3), level, dtype=np.uint8) for shape in shapes for level in (0, 128, 255)]
+    return [*flat, noise, noise.transpose(1, 0, 2), noise[:9]]
+
+
+def test_vectors_are_float32_of_the_models_length_and_unit_length(embedder):
+    for descriptor in embedder.embed([item(p) for p in photos() + odd_pictures()]).result(DEADLINE_S):
+        for vectors, most in ((descriptor.stored, 4), (descriptor.queries, 32)):
+            assert vectors.dtype == np.float32
+            assert vectors.ndim == 2
+            assert vectors.shape[1] == embedder.model.dim
+            assert 1 <= len(vectors) <= most
+            assert np.isfinite(vectors).all()
+            np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_descriptors_come_in_the_order_of_the_items(embedder):
+    pictures = photos()
+    together = embedder.embed([item(p) for p in pictures]).result(DEADLINE_S)
+    for picture, descriptor in zip(pictures, together, strict=True):
+        alone = embedder.embed([item(picture)]).result(DEADLINE_S)[0]
+        assert float((alone.stored[0] @ descriptor.stored.T).max()) > 0.999
+
+
+def test_batch_size_does_not_change_a_single_bit(embedder):
+    pictures = photos() + odd_pictures()
+    together = embedder.embed([item(p) for p in pictures]).result(DEADLINE_S)
+    for picture, descriptor in zip(pictures, together, strict=True):
+        alone = embedder.embed([item(picture)]).result(DEADLINE_S)[0]
+        assert alone.stored.tobytes() == descriptor.stored.tobytes()
+        assert alone.queries.tobytes() == descriptor.queries.tobytes()
+
+
+def test_a_second_embedder_gives_the_same_tag_and_vectors(embedder, request):
+    other = EMBEDDERS[request.node.callspec.params["embedder"]]()
+    try:
+        assert other.model == embedder.model
+        first, second = (e.embed([item(data.chelsea())]).result(DEADLINE_S)[0] for e in (embedder, other))
+        assert first.queries.tobytes() == second.queries.tobytes()
+    finally:
+        other.close()
+
+
+def test_a_picture_finds_itself_above_the_candidate_threshold(embedder):
+    for descriptor in embedder.embed([item(p) for p in photos() + odd_pictures()]).result(DEADLINE_S):
+        assert float((descriptor.queries @ descriptor.stored.T).max()) > 0.999
+        assert 0 < embedder.model.candidate_similarity < 1
+
+
+def test_different_photos_are_not_candidates_of_each_other(embedder):
+    found = embedder.embed([item(p) for p in photos()]).result(DEADLINE_S)
+    for i, asked in enumerate(found):
+        for stored in found[i + 1 :]:
+            assert float((asked.queries @ stored.stored.T).max()) < embedder.model.candidate_similarity
+
+
+def test_an_item_without_pixels_fails_through_the_future_and_names_the_content(embedder):
+    failed = embedder.embed([item(None, b"\xab\xcd")])
+    assert isinstance(failed.exception(DEADLINE_S), ValueError)
+    assert "abcd" in str(failed.exception(DEADLINE_S))
+    assert len(embedder.embed([item(data.chelsea())]).result(DEADLINE_S)) == 1
+
+
+def test_an_empty_batch_gives_an_empty_list(embedder):
+    assert embedder.embed([]).result(DEADLINE_S) == []
+
+
+def test_batches_from_several_threads_do_not_mix(embedder):
+    pictures = photos()
+    expected = [d.stored.tobytes() for d in embedder.embed([item(p) for p in pictures]).result(DEADLINE_S)]
+    got: dict[int, list[bytes]] = {}
+
+    def ask(number: int) -> None:
+        got[number] = [embedder.embed([item(pictures[number])]).result(DEADLINE_S)[0].stored.tobytes() for _ in range(5)]
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(pictures))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert got == {n: [expected[n]] * 5 for n in range(len(pictures))}
+
+
+def test_close_leaves_no_thread_and_refuses_new_batches(embedder):
+    before = set(threading.enumerate())
+    made = type(embedder)()
+    assert len(made.embed([item(data.chelsea())]).result(DEADLINE_S)) == 1
+    made.close()
+    assert set(threading.enumerate()) <= before
+    with pytest.raises(RuntimeError):
+        made.embed([])
