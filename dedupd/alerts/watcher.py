@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dedupd.alerts.channels import Channel
@@ -31,6 +31,7 @@ from dedupd.core.ports import Library, LibraryView
 from dedupd.core.records import RootId
 from dedupd.core.records import Sequence as EventSequence
 
+_BEGUN = "alerts.begun"  # a cursor of 0 may also mean "from the first event on"
 _EVENTS_A_READ = 1000
 _LOOK_EVERY_S = 1.0  # so that stopping, and what is due, need no wake-up of their own
 _KEEP_CURSOR_EVERY_S = 5.0  # each is a synchronous commit
@@ -74,7 +75,7 @@ class AlertWatcher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._position = EventSequence(0)  # the last event read
-        self._kept = dict.fromkeys(Lane, EventSequence(0))  # what the store knows
+        self._kept: dict[Lane, EventSequence] = dict.fromkeys(Lane, EventSequence(0))  # what the store knows
         self._kept_at_s = 0.0
         self._failure: StopError | None = None
 
@@ -82,10 +83,11 @@ class AlertWatcher:
         """Find where the last run came to and begin. The very first start begins now, not with what is past."""
         with self._library.view() as view:
             now = view.sequence()
+            has_begun = view.cursor(_BEGUN) != 0
             self._kept = {lane: view.cursor(lane) for lane in Lane}
-        if self._kept[Lane.NEWS] == 0:
+        if not has_begun:
             self._kept = dict.fromkeys(Lane, now)
-            self._write_cursors(self._kept)
+            self._write_cursors([*self._kept.items(), (_BEGUN, EventSequence(1))])
         self._position = min(self._kept.values())
         self._kept_at_s = self._clock()
         for outlet in self._outlets:
@@ -192,7 +194,7 @@ class AlertWatcher:
             return
         settled = {lane: max(self._kept[lane], self._settled(lane)) for lane in Lane}
         if settled != self._kept:
-            self._write_cursors(settled)
+            self._write_cursors(settled.items())
             self._kept = settled
         self._kept_at_s = now_s
 
@@ -204,10 +206,10 @@ class AlertWatcher:
         open_ones = under_way if held is None else [*under_way, held]
         return EventSequence(min(open_ones) - 1) if open_ones else self._position
 
-    def _write_cursors(self, cursors: Mapping[Lane, EventSequence]) -> None:
+    def _write_cursors(self, cursors: Iterable[tuple[str, EventSequence]]) -> None:
         with self._library.transaction() as transaction:
-            for lane, sequence in cursors.items():
-                transaction.set_cursor(lane, sequence)
+            for name, sequence in cursors:
+                transaction.set_cursor(name, sequence)
 
 
 def _is_worked_off(view: LibraryView) -> bool:

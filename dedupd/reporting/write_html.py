@@ -43,28 +43,32 @@ class _Pictures:
         return jpeg
 
 
-def html_chunks(report: Report, preview: _Preview) -> Iterator[bytes]:
+def html_chunks(
+    report: Report, preview: _Preview, *, pictured_groups: int = PICTURED_GROUPS, shown_groups: int = SHOWN_GROUPS
+) -> Iterator[bytes]:
     """The page in UTF-8: head, summary and tools, then a card for each group.
 
     Args:
         report: what to show.
-        preview: the small JPEG of a content, or None; asked once a shown picture, within the budgets above.
+        preview: the small JPEG of a content, or None; asked once a shown picture, within PICTURE_BUDGET_BYTES.
+        pictured_groups: how many groups come with pictures.
+        shown_groups: how many groups stand on the page at all.
     """
     style = files("dedupd.reporting").joinpath("page.css").read_text(encoding="utf-8")
     script = files("dedupd.reporting").joinpath("page.js").read_text(encoding="utf-8")
     yield (_head(report, style, script) + _summary(report) + _tools(report)).encode()
     pictures = _Pictures(preview)
     first_without: int | None = None
-    for number, group in enumerate(report.groups[:SHOWN_GROUPS], start=1):
-        if first_without is None and (pictures.is_spent or number > PICTURED_GROUPS):
+    for number, group in enumerate(report.groups[:shown_groups], start=1):
+        if first_without is None and (pictures.is_spent or number > pictured_groups):
             first_without = number
             yield _note(
                 f"From here on without pictures, so that the page stays quick to open: the {number - 1:,} groups above"
                 " free the most."
             ).encode()
         yield group_card(group, number, pictures.take if first_without is None else _no_picture).encode()
-    if len(report.groups) > SHOWN_GROUPS:
-        rest = len(report.groups) - SHOWN_GROUPS
+    if len(report.groups) > shown_groups:
+        rest = len(report.groups) - shown_groups
         yield _note(
             f"{count_text(rest, 'more group is', 'more groups are')} not on this page."
             " The JSON and CSV reports hold every group."
