@@ -28,7 +28,8 @@ from dedupd.core.records import (
 from dedupd.store import codec, content_codec, frame, keys, outbox
 from dedupd.store.environment import Table, Tables
 
-_FIRST_CHUNK = 32  # rows read ahead; few at first, as most ranges are one directory or one content
+_FIRST_CHUNK = 8  # rows read ahead; few at first, as most ranges are the files of one content
+_DIRECTORY_CHUNK = 128  # for a directory
 _LAST_CHUNK = 1024
 
 
@@ -95,7 +96,7 @@ class LmdbView:
         begin, end, flags = codec.STAT_AT, codec.STAT_END, codec.FLAGS_AT
         name_at = len(prefix)
         stats: dict[bytes, bytes] = {}
-        for chunk in self._chunks(self._tables.files, prefix):
+        for chunk in self._chunks(self._tables.files, prefix, size=_DIRECTORY_CHUNK):
             plain = {key[name_at:]: value[begin:end] for key, value in chunk if not value[flags]}
             stats.update(plain)
             if len(plain) < len(chunk):
@@ -274,13 +275,14 @@ class LmdbView:
     def _entries(self, table: Table) -> int:
         return self._txn.stat(table.handle)["entries"]
 
-    def _chunks(self, table: Table, prefix: bytes = b"", start: bytes = b"") -> Iterator[list[tuple[bytes, bytes]]]:
+    def _chunks(
+        self, table: Table, prefix: bytes = b"", start: bytes = b"", size: int = _FIRST_CHUNK
+    ) -> Iterator[list[tuple[bytes, bytes]]]:
         """The rows whose keys begin with `prefix`, from `start` on, in lists that grow.
 
         No cursor stays open while the caller works, so changes meanwhile cannot upset it.
         """
         start = start or prefix
-        size = _FIRST_CHUNK
         while True:
             with self._txn.cursor(table.handle) as cursor:
                 if not cursor.set_range(start):
@@ -295,7 +297,7 @@ class LmdbView:
             if len(chunk) < size:
                 return
             start = chunk[-1][0] + b"\0"  # the smallest key after it
-            size = min(size * 4, _LAST_CHUNK)
+            size = min(size * 8, _LAST_CHUNK)
 
     def _scan(self, table: Table, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         for chunk in self._chunks(table, prefix, start):

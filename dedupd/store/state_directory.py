@@ -46,8 +46,12 @@ def lock_state(state_dir: Path) -> int:
             f"{state_dir}: process {holder} uses this state directory. Ask that one with dedupctl, stop it first, or "
             "name another state directory"
         ) from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        os.close(fd)
+        raise os_error(error, state_dir) from error
     return fd
 
 

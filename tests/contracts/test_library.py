@@ -211,11 +211,15 @@ def test_a_new_library_knows_nothing(empty_library: Library) -> None:
 
 
 def test_an_exception_leaves_nothing_of_its_transaction(library: Library) -> None:
-    with pytest.raises(KeyError), library.transaction() as txn:
-        content = txn.add_content(new_content(1), MODEL)
-        txn.put_file(indexed(path_of(b"a.jpg"), content))
-        txn.append(FACTS[0], 1)
-        raise KeyError
+    def change_and_fail() -> None:
+        with library.transaction() as txn:
+            content = txn.add_content(new_content(1), MODEL)
+            txn.put_file(indexed(path_of(b"a.jpg"), content))
+            txn.append(FACTS[0], 1)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        change_and_fail()
     with library.view() as view:
         assert view.counts().files == view.counts().contents == view.counts().events == 0
         assert list(view.directories(ROOT)) == []
