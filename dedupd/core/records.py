@@ -211,6 +211,17 @@ class Evidence:
     tone_change: float  # 0 … 1, how much a global tone curve had to change; 0 none
     differences: tuple[Box, ...] = ()  # where they disagree, in A's frame, the largest first, at most 8
     noise_correlation: float | None = None  # -1 … 1, correlation of the high-pass residuals; None: not looked at
+    # What follows lets the decision be strict where that is due; the defaults say "not measured".
+    band_errors: tuple[float, ...] = ()  # 0 … 2, 1 - correlation of each octave of detail, the finest first
+    band_lows: tuple[float, ...] = ()  # 0 … 2, the same in the worst places (95th percentile of windows)
+    excess: float = 0.0  # ≥ 0, largest local difference over what compression explains (99.5th percentile); > 1: differs
+    bad_share: float = 0.0  # 0 … 1, share of the overlap in all regions that disagree
+    error_levels: float = 0.0  # 0 … 255, median difference after tone mapping
+    textured_windows: int = 0  # how many separate places with texture were compared
+    compared_px: int = 0  # short side of the compared overlap, px
+    frame_offset_px: float = 0.0  # how far the corners of the two whole frames are apart once aligned
+    protrusion_px: float = 0.0  # how far the inner picture sticks out of the outer one; 0: one contains the other
+    overlay: str | None = None  # "text" or "bar": what the differences look like, where they look drawn on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,205 @@
+"""How one picture may lie on another: hypotheses from whole frames and from keypoints, refined by optical flow.
+
+Does not judge whether the aligned pictures agree (`residual` does). Keeps no state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dedupd.imaging.prepared_side import BLOCK_SIDE_PX, BoxPx, Doubles, Floats, Keypoints, PreparedSide
+
+MIN_BLOCK_CORRELATION = 0.70  # whole frames less alike than this are not worth a refinement
+MAX_FRAME_HYPOTHESES = 2
+RATIO = 0.86  # nearest to second nearest SIFT distance (notes; Lowe's 0.8 loses a third of the small crops)
+RANSAC_ERROR_PX = 3.0
+MIN_INLIERS = 7  # of unrelated pairs 99 % stay below (measured)
+MIN_SCALE, MAX_SCALE = 0.08, 12.0  # of one small image in the other; beyond, nothing can be verified
+MAX_SHAPE_DIFFERENCE = 0.03  # of the aspect ratio: rounding of small pictures
+NORMALISE_WINDOW_PX = 21
+NORMALISE_FLOOR_LEVELS = 5.0  # contrast below this is treated as noise
+FLOW_GRID_PX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """A mapping of B's small image onto A's."""
+
+    b_to_a: Doubles  # [2, 3], pixel centres at integer coordinates
+    inliers: int  # agreeing keypoints; 0 for whole-frame hypotheses
+    method: str  # "dense" or "features"
+
+    @property
+    def is_mirrored(self) -> bool:
+        return float(np.linalg.det(self.b_to_a[:, :2])) < 0
+
+    @property
+    def scale(self) -> float:
+        """A's pixels per pixel of B."""
+        return float(np.sqrt(abs(np.linalg.det(self.b_to_a[:, :2]))))
+
+
+def compose(outer: Doubles, inner: Doubles) -> Doubles:
+    """The affine map that applies `inner`, then `outer`."""
+    return np.hstack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2:] + outer[:, 2:]])
+
+
+def invert(m: Doubles) -> Doubles:
+    """The inverse of an affine map."""
+    linear = np.linalg.inv(m[:, :2])
+    return np.hstack([linear, -linear @ m[:, 2:]])
+
+
+def frame_hypotheses(a: PreparedSide, b: PreparedSide) -> list[Alignment]:
+    """Alignments of whole or trimmed frames in eight orientations, the likeliest first.
+
+    The orientations are those of the grey block: rotations by 90° and mirror images.
+    """
+    found: list[tuple[float, Doubles]] = []
+    for index_b, box_b in enumerate(b.boxes):
+        block = b.blocks[index_b].reshape(BLOCK_SIDE_PX, BLOCK_SIDE_PX)
+        for turns in range(4):
+            for mirror in (False, True):
+                turned = np.rot90(block, turns)
+                turned = turned[:, ::-1] if mirror else turned
+                similarities = a.blocks @ np.ascontiguousarray(turned).ravel()
+                index_a = int(np.argmax(similarities))
+                best = float(similarities[index_a])
+                if best >= MIN_BLOCK_CORRELATION:
+                    found.append((best, _box_map(box_b, a.boxes[index_a], turns, mirror=mirror)))
+    found.sort(key=lambda pair: -pair[0])
+    return [Alignment(m, 0, "dense") for _, m in found[:MAX_FRAME_HYPOTHESES]]
+
+
+def whole_frame_hypothesis(a: PreparedSide, b: PreparedSide) -> Alignment | None:
+    """Frame on frame, for pictures too plain to show how they lie; None when their shapes differ."""
+    shape_a, shape_b = a.small_width_px / a.small_height_px, b.small_width_px / b.small_height_px
+    if abs(shape_a / shape_b - 1) > MAX_SHAPE_DIFFERENCE:
+        return None
+    return Alignment(_box_map(b.boxes[0], a.boxes[0], 0, mirror=False), 0, "dense")
+
+
+def _box_map(source: BoxPx, target: BoxPx, turns: int, *, mirror: bool) -> Doubles:
+    """Map a box onto a box: np.rot90 `turns` times, then mirror left-right if asked."""
+    # Unit square coordinates, y down. np.rot90 turns counter-clockwise: (u, v) goes to (v, 1 - u).
+    unit = np.array([[1.0, 0, 0], [0, 1, 0]])
+    for _ in range(turns):
+        unit = compose(np.array([[0.0, 1, 0], [-1, 0, 1]]), unit)
+    if mirror:
+        unit = compose(np.array([[-1.0, 0, 1], [0, 1, 0]]), unit)
+    return compose(_from_unit(target), compose(unit, invert(_from_unit(source))))
+
+
+def _from_unit(box: BoxPx) -> Doubles:
+    left, top, right, bottom = box
+    return np.array([[right - left, 0, left - 0.5], [0, bottom - top, top - 0.5]], np.float64)
+
+
+def keypoint_hypotheses(a: PreparedSide, b: PreparedSide) -> list[Alignment]:
+    """Alignments that enough SIFT matches agree on, upright and mirrored, the best supported first."""
+    found = []
+    for mirror in (False, True):
+        alignment = _match(a.keypoints, b.keypoints, mirror=mirror)
+        if alignment is not None:
+            found.append(alignment)
+    found.sort(key=lambda x: -x.inliers)
+    if len(found) == 2 and found[1].inliers < 0.5 * found[0].inliers:
+        found.pop()
+    return found
+
+
+def _match(a: Keypoints, b: Keypoints, *, mirror: bool) -> Alignment | None:
+    if len(a.points) < MIN_INLIERS or len(b.points) < MIN_INLIERS:
+        return None
+    descriptors = _mirrored(b.descriptors) if mirror else b.descriptors
+    similarity = a.descriptors @ descriptors.T
+    pairs = _mutual(similarity)
+    if len(pairs) < MIN_INLIERS:
+        return None
+    flip = np.array([-1.0, 1.0], np.float32) if mirror else np.array([1.0, 1.0], np.float32)
+    source, target = b.points[pairs[:, 1]] * flip, a.points[pairs[:, 0]]
+    found, mask = cv2.estimateAffinePartial2D(
+        source, target, method=cv2.RANSAC, ransacReprojThreshold=RANSAC_ERROR_PX, maxIters=2000, confidence=0.995
+    )
+    inside = np.asarray(mask).ravel().astype(bool)
+    if not inside.any() or np.ndim(found) != 2:  # OpenCV gives no map when too few agree
+        return None
+    # Many matches of one spot (a repeated logo, one corner) support nothing: count places, not matches.
+    places = len(np.unique((target[inside] / RANSAC_ERROR_PX).round(), axis=0))
+    m = np.array(found, np.float64)
+    scale = float(np.sqrt(abs(np.linalg.det(m[:, :2]))))
+    if places < MIN_INLIERS or not MIN_SCALE <= scale <= MAX_SCALE:
+        return None
+    m[:, :2] *= flip
+    return Alignment(m, int(inside.sum()), "features")
+
+
+def _mirrored(descriptors: Floats) -> Floats:
+    """The descriptors that the mirrored picture would have.
+
+    SIFT's 4 × 4 × 8 bins are relative to the keypoint's direction; mirroring reverses the rows across it and the sense
+    of the gradient angles.
+    """
+    bins = descriptors.reshape(-1, 4, 4, 8)[:, ::-1]
+    return np.ascontiguousarray(bins[:, :, :, [0, 7, 6, 5, 4, 3, 2, 1]]).reshape(-1, 128)
+
+
+def _mutual(similarity: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Pairs of rows and columns that are each other's nearest, clearly nearer than the second."""
+    rows = np.arange(similarity.shape[0])
+    nearest = similarity.argmax(axis=1)
+    first = similarity[rows, nearest]
+    second = np.partition(similarity, -2, axis=1)[:, -2]
+    # For unit vectors distance² = 2 - 2 · similarity.
+    is_clear = (1 - first) <= RATIO**2 * (1 - second)
+    is_mutual = similarity.argmax(axis=0)[nearest] == rows
+    kept = np.flatnonzero(is_clear & is_mutual)
+    return np.stack([kept, nearest[kept]], axis=1).astype(np.int64)
+
+
+def locally_normalised(luma: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """uint8 [h, w]: luma with its local mean and contrast taken out, so that tone edits do not look like motion."""
+    size = (NORMALISE_WINDOW_PX, NORMALISE_WINDOW_PX)
+    rest = luma - cv2.blur(luma, size)
+    spread = np.sqrt(cv2.blur(rest * rest, size) + NORMALISE_FLOOR_LEVELS**2)
+    return np.asarray(np.clip(rest / spread * 48 + 128, 0, 255), np.uint8)
+
+
+def flow_between(reference: Floats, moved: Floats) -> Floats:
+    """Dense optical flow, float32 [h, w, 2] px: reference(x) looks like moved(x + flow). DIS (Kroeger et al., 2016)."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dis.setFinestScale(1)
+    first, second = locally_normalised(reference), locally_normalised(moved)
+    return np.asarray(dis.calc(first, second, np.zeros((*first.shape, 2), np.float32)), np.float32)
+
+
+def affine_of_flow(flow: Floats, weight: Floats) -> Doubles | None:
+    """The affine map x → x + flow(x) that most of the weighted flow agrees on; None when there is too little of it.
+
+    Iteratively reweighted least squares with Cauchy weights.
+    """
+    ys, xs = np.mgrid[0 : flow.shape[0] : FLOW_GRID_PX, 0 : flow.shape[1] : FLOW_GRID_PX]
+    base = weight[ys, xs].ravel().astype(np.float64)
+    if np.count_nonzero(base) < 12:
+        return None
+    x, y = xs.ravel().astype(np.float64), ys.ravel().astype(np.float64)
+    moved = flow[ys, xs].reshape(-1, 2).astype(np.float64)
+    design = np.stack([x, y, np.ones_like(x)], axis=1)
+    size = float(max(flow.shape))
+    design[:, :2] /= size
+    robust = base
+    solution = np.zeros((3, 2))
+    for _ in range(4):
+        weighted = design * robust[:, None]
+        normal = weighted.T @ design + np.diag([1e-3, 1e-3, 1e-6]) * robust.sum()
+        solution = np.linalg.solve(normal, weighted.T @ moved)
+        error = np.linalg.norm(moved - design @ solution, axis=1)
+        scale = max(0.25, 1.5 * float(np.median(error[base > 0])))
+        robust = base / (1 + (error / scale) ** 2)
+    m = solution.T.copy()
+    m[:, :2] /= size
+    m[:, :2] += np.eye(2)
+    return m

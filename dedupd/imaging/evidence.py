@@ -1,0 +1,173 @@
+"""A second look at a candidate pair: what the pixels of two small images say about each other.
+
+Aligns them, explains a global tone change and measures what is left. Decides nothing (`core.relation` does). Keeps no
+state beyond the prepared sides, which belong to the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dedupd.core.records import Box, Evidence, Geometry, Pixels
+from dedupd.imaging.alignment import (
+    Alignment,
+    frame_hypotheses,
+    invert,
+    keypoint_hypotheses,
+    whole_frame_hypothesis,
+)
+from dedupd.imaging.common_frame import CommonFrame, refine, structure_agreement
+from dedupd.imaging.prepared_side import BoxPx, Doubles, Floats, PreparedSide
+from dedupd.imaging.residual import Residual, measure
+
+GOOD_STRUCTURE = 0.90  # agreement from which no other hypothesis needs to be tried (copies reach 0.9 … 1)
+HOPELESS_STRUCTURE = 0.35  # below it the alignment is chance (unrelated pairs: 0 … 0.3)
+
+NOTHING_FOUND = Evidence(
+    method="none", similarity=0.0, geometry=None, residual_low=0.0, worst_region=1.0, motion_px=0.0, tone_change=0.0
+)
+
+
+def prepare(small: Pixels, width_px: int, height_px: int) -> PreparedSide:
+    """Make one side of a comparison ready.
+
+    Args:
+        small: uint8 [h, w, 3] RGB, orientation applied, long side ≤ 384, as decoded from the stored preview.
+        width_px: width of the full picture, orientation applied.
+        height_px: height of the full picture.
+    """
+    return PreparedSide(small, width_px, height_px)
+
+
+def compare_images(a: PreparedSide, b: PreparedSide) -> Evidence:
+    """Compare two pictures. `compare_images(b, a)` is the same evidence seen from the other side.
+
+    Never raises for what the pictures show; tiny or empty pictures give evidence of method "none".
+    """
+    if min(*a.small.shape[:2], *b.small.shape[:2]) < 1:
+        return NOTHING_FOUND
+    is_swapped = a.order_key > b.order_key
+    first, second = (b, a) if is_swapped else (a, b)
+    frame = _best_frame(first, second)
+    if frame is None:
+        return NOTHING_FOUND
+    residual = measure(frame)
+    to_first = frame.alignment.b_to_a
+    return _evidence(a, b, invert(to_first) if is_swapped else to_first, frame, residual, is_swapped=is_swapped)
+
+
+@dataclass(slots=True)
+class _Best:
+    frame: CommonFrame | None = None
+    agreement: float = HOPELESS_STRUCTURE
+
+    def offer(self, a: PreparedSide, b: PreparedSide, alignment: Alignment) -> bool:
+        """Refine a hypothesis and keep it if it is the best so far; whether it is good enough to stop."""
+        frame = refine(a, b, alignment)
+        if frame is not None:
+            agreement = structure_agreement(frame)
+            if agreement > self.agreement:
+                self.frame, self.agreement = frame, agreement
+        return self.agreement >= GOOD_STRUCTURE
+
+
+def _best_frame(a: PreparedSide, b: PreparedSide) -> CommonFrame | None:
+    best = _Best()
+    for alignment in frame_hypotheses(a, b):
+        if best.offer(a, b, alignment):
+            return best.frame
+    for alignment in keypoint_hypotheses(a, b):
+        if best.offer(a, b, alignment):
+            return best.frame
+    if best.frame is None:
+        plain = whole_frame_hypothesis(a, b)
+        if plain is not None:
+            best.offer(a, b, plain)
+    return best.frame
+
+
+def _evidence(
+    a: PreparedSide, b: PreparedSide, b_to_a: Doubles, frame: CommonFrame, residual: Residual, *, is_swapped: bool
+) -> Evidence:
+    offset, protrusion = _frame_relation(a, b, b_to_a)
+    a_is_reference = frame.reference_is_a != is_swapped
+    to_a = np.array([[1.0, 0, 0], [0, 1, 0]]) if a_is_reference else b_to_a
+    return Evidence(
+        method=frame.alignment.method,
+        similarity=residual.similarity,
+        geometry=_geometry(a, b, b_to_a, frame.alignment.inliers),
+        residual_low=residual.low,
+        worst_region=residual.worst_region,
+        motion_px=residual.motion_px,
+        tone_change=residual.tone_change,
+        differences=tuple(_box_in_a(box, frame.origin, to_a, a) for box in residual.boxes),
+        noise_correlation=residual.noise_correlation,
+        band_errors=residual.band_errors,
+        band_lows=residual.band_lows,
+        excess=residual.excess,
+        bad_share=residual.bad_share,
+        error_levels=residual.error_levels,
+        textured_windows=residual.textured_windows,
+        compared_px=min(frame.valid.shape),
+        frame_offset_px=offset,
+        protrusion_px=protrusion,
+        overlay=residual.overlay,
+    )
+
+
+def _corners(box: BoxPx) -> Doubles:
+    left, top, right, bottom = (x - 0.5 for x in box)
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+
+
+def _apply(m: Doubles, points: Doubles) -> Doubles:
+    return np.asarray(points @ m[:, :2].T + m[:, 2])
+
+
+def _frame_relation(a: PreparedSide, b: PreparedSide, b_to_a: Doubles) -> tuple[float, float]:
+    """Offset of the whole frames' corners and protrusion of the inner content, in px of the coarser small image."""
+    scale = float(np.sqrt(abs(np.linalg.det(b_to_a[:, :2]))))
+    a_px, b_px = (1.0, scale) if scale <= 1 else (1 / scale, 1.0)  # one px of A, of B, in px of the coarser
+    corners_a = _corners(a.boxes[0])
+    moved = _apply(b_to_a, _corners(b.boxes[0]))
+    offset = float(np.linalg.norm(moved[:, None] - corners_a[None], axis=2).min(axis=1).max()) * a_px
+    b_outside_a = _outside(_apply(b_to_a, _corners(b.content_box)), a) * a_px
+    a_outside_b = _outside(_apply(invert(b_to_a), _corners(a.content_box)), b) * b_px
+    return offset, min(b_outside_a, a_outside_b)
+
+
+def _outside(points: Doubles, side: PreparedSide) -> float:
+    limits = np.array([side.small_width_px - 0.5, side.small_height_px - 0.5])
+    return float(max(0.0, (-0.5 - points).max(), (points - limits).max()))
+
+
+def _geometry(a: PreparedSide, b: PreparedSide, b_to_a: Doubles, inliers: int) -> Geometry:
+    linear = b_to_a[:, :2]
+    determinant = float(np.linalg.det(linear))
+    is_mirrored = determinant < 0
+    sign = -1.0 if is_mirrored else 1.0
+    full_a, full_b = a.width_px / a.small_width_px, b.width_px / b.small_width_px
+    moved = _apply(b_to_a, _corners(b.boxes[0])).astype(np.float32)
+    shared, _ = cv2.intersectConvexConvex(_corners(a.boxes[0]).astype(np.float32), moved)
+    area_a = float(a.small_width_px * a.small_height_px)
+    area_b = float(b.small_width_px * b.small_height_px) * abs(determinant)
+    return Geometry(
+        scale=full_b / (full_a * float(np.sqrt(abs(determinant)))),
+        rotation_deg=float(np.degrees(np.arctan2(sign * linear[1, 0], sign * linear[0, 0]))),
+        is_mirrored=is_mirrored,
+        overlap_of_a=float(np.clip(shared / area_a, 0, 1)),
+        overlap_of_b=float(np.clip(shared / max(area_b, 1e-9), 0, 1)),
+        inliers=inliers,
+    )
+
+
+def _box_in_a(box: BoxPx, origin: tuple[int, int], to_a: Doubles, a: PreparedSide) -> Box:
+    left, top = origin
+    points = _apply(to_a, _corners(box) + np.array([left, top]))
+    size = np.array([a.small_width_px, a.small_height_px])
+    low: Floats = np.clip((points.min(axis=0) + 0.5) / size, 0, 1)
+    high: Floats = np.clip((points.max(axis=0) + 0.5) / size, 0, 1)
+    return Box(left=float(low[0]), top=float(low[1]), right=float(high[0]), bottom=float(high[1]))

@@ -1,0 +1,164 @@
+"""One picture made ready to be compared: its small image and what comparing derives from it, computed once.
+
+Does not compare and decides nothing. A worker owns its prepared sides; they are not shared between threads.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dedupd.core.records import Pixels
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+BLOCK_SIDE_PX = 24  # side of the grey block that whole frames are correlated by
+MAX_KEYPOINTS = 500  # enough for a third of a frame to keep ~50 (measured on crops and screenshots)
+MIN_DETECT_SIDE_PX = 200  # smaller pictures are enlarged before keypoints are looked for
+MAX_TRIM = 0.42  # never take more than this share off one side (notes: pillar boxes of portrait screenshots)
+FLAT_RANGE_LEVELS = 25  # a line this even, 0 … 255, may be border
+SAME_BORDER_LEVELS = 10  # and within this of the outermost line
+
+BoxPx = tuple[int, int, int, int]  # left, top, right, bottom in small-image pixels, right and bottom exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """SIFT keypoints of one picture."""
+
+    points: Floats  # [n, 2], small-image pixels
+    descriptors: Floats  # [n, 128], RootSIFT, unit length
+
+
+class PreparedSide:
+    """A small image with lazily derived features.
+
+    Args:
+        small: RGB, orientation applied, long side ≤ 384.
+        width_px: width of the full picture.
+        height_px: height of the full picture.
+    """
+
+    def __init__(self, small: Pixels, width_px: int, height_px: int) -> None:
+        self.small = np.ascontiguousarray(small)
+        self.width_px = width_px
+        self.height_px = height_px
+
+    @property
+    def small_width_px(self) -> int:
+        return int(self.small.shape[1])
+
+    @property
+    def small_height_px(self) -> int:
+        return int(self.small.shape[0])
+
+    @cached_property
+    def order_key(self) -> tuple[int, int, int]:
+        """Orders the two sides of a pair, so that comparing does not depend on who is called A."""
+        return (self.width_px * self.height_px, self.width_px, zlib.crc32(self.small.tobytes()))
+
+    @cached_property
+    def colour(self) -> Floats:
+        """float32 [h, w, 3], 0 … 255."""
+        return self.small.astype(np.float32)
+
+    @cached_property
+    def luma(self) -> Floats:
+        """float32 [h, w], 0 … 255, Rec. 601 weights as JPEG uses them."""
+        return np.asarray(cv2.cvtColor(self.colour, cv2.COLOR_RGB2GRAY), dtype=np.float32)
+
+    @cached_property
+    def boxes(self) -> tuple[BoxPx, ...]:
+        """The whole frame, then without its even border, then trimmed tolerating text; only those that differ."""
+        whole = (0, 0, self.small_width_px, self.small_height_px)
+        found = [whole]
+        for tolerated in (0.0, 0.25):
+            box = _trim(self.luma, tolerated)
+            if all(_differs(box, other) for other in found):
+                found.append(box)
+        return tuple(found)
+
+    @property
+    def content_box(self) -> BoxPx:
+        """The frame without its even border."""
+        return self.boxes[1] if len(self.boxes) > 1 else self.boxes[0]
+
+    @cached_property
+    def blocks(self) -> Floats:
+        """float32 [boxes, 24 * 24]: each box squashed to a square, mean removed, unit length (zero when flat)."""
+        rows = []
+        for left, top, right, bottom in self.boxes:
+            part = self.luma[top:bottom, left:right]
+            block = cv2.resize(part, (BLOCK_SIDE_PX, BLOCK_SIDE_PX), interpolation=cv2.INTER_AREA)
+            rows.append(_unit(block))
+        return np.stack(rows)
+
+    @cached_property
+    def keypoints(self) -> Keypoints:
+        """SIFT keypoints in small-image pixels with RootSIFT descriptors (Arandjelović and Zisserman, 2012)."""
+        grey = np.clip(self.luma, 0, 255).astype(np.uint8)
+        enlarge = 1
+        while min(grey.shape) * enlarge < MIN_DETECT_SIDE_PX and max(grey.shape) * enlarge < 2 * MIN_DETECT_SIDE_PX:
+            enlarge *= 2
+        if enlarge > 1:
+            grey = np.asarray(cv2.resize(grey, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_CUBIC))
+        sift = cv2.SIFT.create(nfeatures=MAX_KEYPOINTS, contrastThreshold=0.02, enable_precise_upscale=True)
+        found, descriptors = sift.detectAndCompute(grey, None)
+        if descriptors is None or not len(found):
+            return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
+        points = (np.array([k.pt for k in found], np.float32) + np.float32(0.5)) / np.float32(enlarge) - np.float32(0.5)
+        sums = np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-6)
+        return Keypoints(points.astype(np.float32), np.sqrt(descriptors / sums).astype(np.float32))
+
+
+def _unit(block: npt.NDArray[np.generic]) -> Floats:
+    flat = np.asarray(block, np.float32).ravel()
+    flat = flat - flat.mean()
+    norm = float(np.linalg.norm(flat))
+    # Below ~0.5 levels of contrast what is left is rounding: such a block resembles nothing.
+    return flat / norm if norm > 0.5 * BLOCK_SIDE_PX else np.zeros_like(flat)
+
+
+def _differs(box: BoxPx, other: BoxPx) -> bool:
+    return max(abs(x - y) for x, y in zip(box, other, strict=True)) > 1
+
+
+def _trim(luma: Floats, tolerated: float) -> BoxPx:
+    """Take even lines off all four sides, twice, because a pillar box can hide a letter box.
+
+    Args:
+        luma: float32 [h, w].
+        tolerated: share of a line's pixels that may be something else (text on the border).
+    """
+    left, top, right, bottom = 0, 0, luma.shape[1], luma.shape[0]
+    for _ in range(2):
+        part = luma[top:bottom, left:right]
+        upper, lower = _even_lines(part, tolerated), _even_lines(part[::-1], tolerated)
+        if part.shape[0] - upper - lower >= (1 - 2 * MAX_TRIM) * part.shape[0]:
+            top, bottom = top + upper, bottom - lower
+        part = luma[top:bottom, left:right].T
+        first, last = _even_lines(part, tolerated), _even_lines(part[::-1], tolerated)
+        if part.shape[0] - first - last >= (1 - 2 * MAX_TRIM) * part.shape[0]:
+            left, right = left + first, right - last
+    return (left, top, right, bottom)
+
+
+def _even_lines(lines: Floats, tolerated: float) -> int:
+    """How many first rows are border: even, and like the first row."""
+    limit = int(len(lines) * MAX_TRIM)
+    if limit < 1:
+        return 0
+    border = float(np.median(lines[0]))
+    away = np.abs(lines[:limit] - border)
+    if tolerated:
+        is_border = (away > SAME_BORDER_LEVELS).mean(axis=1) <= tolerated
+    else:
+        is_border = (np.ptp(lines[:limit], axis=1) <= FLAT_RANGE_LEVELS) & (away.mean(axis=1) <= SAME_BORDER_LEVELS)
+    stops = np.flatnonzero(~is_border)
+    return int(stops[0]) if len(stops) else limit

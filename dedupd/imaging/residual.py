@@ -1,0 +1,176 @@
+"""What is left between two aligned pictures once a global tone change is explained: local agreement, regions, motion.
+
+Does not align and decides nothing. Keeps no state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dedupd.imaging.alignment import flow_between
+from dedupd.imaging.common_frame import CommonFrame, Mask, grey, texture_weight
+from dedupd.imaging.detail import compare_bands, noise_correlation
+from dedupd.imaging.prepared_side import BoxPx, Floats
+from dedupd.imaging.tone import explain_tone
+
+TONE_SAMPLES = 4000
+TEXTURE_LEVELS = 4.0  # standard deviation in a window from which it counts as textured; JPEG previews leave 1 … 2
+MIN_REGION_PX = 6
+MAX_BOXES = 8
+# What compression, noise and resampling leave of a smoothed difference (measured on re-encoded copies):
+TOLERATED_LEVELS = 6.0  # anywhere, 0 … 255
+TOLERATED_PER_TYPICAL = 3.0  # for each level of the median difference
+TOLERATED_PER_SLOPE = 0.30  # for each level a px of gradient: 0.3 px of misalignment
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """How two aligned pictures differ; as in `records.Evidence`. Boxes are in pixels of the common frame."""
+
+    similarity: float
+    low: float
+    textured_windows: int
+    worst_region: float
+    bad_share: float
+    boxes: tuple[BoxPx, ...]
+    excess: float
+    error_levels: float
+    motion_px: float
+    tone_change: float
+    noise_correlation: float | None
+    band_errors: tuple[float, ...]
+    band_lows: tuple[float, ...]
+    overlay: str | None
+
+
+def measure(frame: CommonFrame) -> Residual:
+    """Measure the residual of an aligned pair.
+
+    The tone change is looked for in both directions: a picture turned grey or clipped can be made from the other, not
+    the other way round.
+    """
+    valid = frame.valid
+    picked = np.flatnonzero(valid.ravel())
+    if not len(picked):
+        picked = np.arange(valid.size)
+    picked = picked[:: max(1, len(picked) // TONE_SAMPLES)]
+    first = _smooth(frame.reference, 1.0).reshape(-1, 3)[picked]
+    second = _smooth(frame.moved, 1.0).reshape(-1, 3)[picked]
+    forward, backward = explain_tone(second, first), explain_tone(first, second)
+    if forward.error <= backward.error:
+        return _compare(frame.reference, forward.apply(frame.moved), frame.moved, valid)
+    return _compare(frame.moved, backward.apply(frame.reference), frame.reference, valid)
+
+
+def _compare(x: Floats, y: Floats, before: Floats, valid: Mask) -> Residual:
+    """Compare a picture with the tone-mapped other; `before` is the other as it was."""
+    area = max(1, int(np.count_nonzero(valid)))
+    tone_change = float(np.abs(y - before)[valid].mean()) / 255 if valid.any() else 0.0
+    # Outside the overlap both are made equal, so that windows at its rim see no difference there.
+    y = np.where(valid[..., None], y, x).astype(np.float32)
+    grey_x, grey_y = grey(x), grey(y)
+    low, support = _low_agreement(grey_x, grey_y, valid)
+    regions = _disagreeing_regions(x, y, valid)
+    band_errors, band_lows = compare_bands(grey_x, grey_y, valid)
+    return Residual(
+        similarity=_agreement(grey_x[valid], grey_y[valid]),
+        low=low,
+        textured_windows=support,
+        worst_region=(regions.areas[0] / area) if regions.areas else 0.0,
+        bad_share=sum(regions.areas) / area,
+        boxes=regions.boxes,
+        excess=regions.excess,
+        error_levels=regions.typical,
+        motion_px=_motion(flow_between(grey_x, grey_y), texture_weight(grey_x, valid), _window(valid)),
+        tone_change=tone_change,
+        noise_correlation=noise_correlation(grey_x, grey_y, valid),
+        band_errors=band_errors,
+        band_lows=band_lows,
+        overlay=None,
+    )
+
+
+def _agreement(x: Floats, y: Floats) -> float:
+    """2 · covariance / (variance + variance), 0 … 1; 1 for two flat pictures of one level."""
+    if not len(x):
+        return 0.0
+    x, y = x - x.mean(), y - x.mean()
+    power = float(x @ x + y @ y)
+    return float(np.clip(2 * (x @ y) / power, 0, 1)) if power > 1e-3 * len(x) else 1.0
+
+
+def _window(valid: Mask) -> int:
+    return int(np.clip(min(valid.shape) // 8, 5, 15)) | 1
+
+
+def _low_agreement(x: Floats, y: Floats, valid: Mask) -> tuple[float, int]:
+    """5th percentile of the agreement in square textured windows, and how many separate such windows there are."""
+    window = _window(valid)
+    size = (window, window)
+    mean_x, mean_y = cv2.blur(x, size), cv2.blur(y, size)
+    var_x = np.maximum(cv2.blur(x * x, size) - mean_x * mean_x, 0)
+    var_y = np.maximum(cv2.blur(y * y, size) - mean_y * mean_y, 0)
+    covariance = cv2.blur(x * y, size) - mean_x * mean_y
+    agreement = 2 * covariance / (var_x + var_y + 4.0)  # 4: rounding and preview compression, levels²
+    textured = valid & (np.maximum(var_x, var_y) > TEXTURE_LEVELS**2)
+    step = window // 2
+    on_grid = np.zeros_like(valid)
+    on_grid[step::step, step::step] = True
+    values = agreement[textured & on_grid]
+    if not len(values):
+        return 1.0, 0
+    return float(np.clip(np.percentile(values, 5), 0, 1)), len(values) // 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Regions:
+    areas: tuple[int, ...]  # px, the largest first
+    boxes: tuple[BoxPx, ...]
+    excess: float
+    typical: float
+
+
+def _disagreeing_regions(x: Floats, y: Floats, valid: Mask) -> _Regions:
+    """Where the smoothed colours differ by more than compression, noise and misalignment explain."""
+    if not valid.any():
+        return _Regions((), (), 0.0, 0.0)
+    smooth_x, smooth_y = _smooth(x, 1.5), _smooth(y, 1.5)
+    error = np.abs(smooth_x - smooth_y).max(axis=2)
+    typical = float(np.median(error[valid]))
+    slope = np.add(_slope(grey(smooth_x)), _slope(grey(smooth_y)))
+    ratio = error / (TOLERATED_LEVELS + TOLERATED_PER_TYPICAL * min(typical, 4.0) + TOLERATED_PER_SLOPE * slope)
+    bad = ((ratio > 1) & valid).astype(np.uint8)
+    bad = np.asarray(cv2.morphologyEx(bad, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)), np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(bad, connectivity=8)
+    found = [stats[i] for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= MIN_REGION_PX]
+    found.sort(key=lambda s: -int(s[cv2.CC_STAT_AREA]))
+    return _Regions(
+        areas=tuple(int(s[cv2.CC_STAT_AREA]) for s in found),
+        boxes=tuple((int(s[0]), int(s[1]), int(s[0] + s[2]), int(s[1] + s[3])) for s in found[:MAX_BOXES]),
+        excess=float(np.percentile(ratio[valid], 99.5)),
+        typical=typical,
+    )
+
+
+def _smooth(image: Floats, sigma_px: float) -> Floats:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.float32)
+
+
+def _slope(luma: Floats) -> Floats:
+    """Largest gradient magnitude within a pixel, levels a px."""
+    gx, gy = cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=0.125)
+    return np.asarray(cv2.dilate(cv2.magnitude(gx, gy), np.ones((3, 3), np.uint8)), np.float32)
+
+
+def _motion(flow: Floats, weight: Floats, window: int) -> float:
+    """95th percentile of the flow, averaged in windows where it can be seen."""
+    size = (window, window)
+    total = cv2.blur(weight, size)
+    mean = cv2.blur(flow * weight[..., None], size) / (total[..., None] + 1e-6)
+    seen = total > 0.15
+    if not seen.any():
+        return 0.0
+    return float(np.percentile(cv2.magnitude(mean[..., 0], mean[..., 1])[seen], 95))
