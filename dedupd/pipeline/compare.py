@@ -6,7 +6,7 @@ is not equal by digest gets a look at both pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
@@ -63,7 +63,7 @@ class Comparer:
         previews: PreviewCache,
         clock: Clock,
         rates: Rates,
-        root_paths: Mapping[RootId, bytes],
+        root_paths: Callable[[], Mapping[RootId, bytes]],
     ) -> None:
         self._library = library
         self._reader = reader
@@ -183,11 +183,8 @@ class Comparer:
     def _absolute_paths(self, content: ContentId) -> list[bytes]:
         with self._library.view() as view:
             files = present_files(view, content)
-        return [
-            root + b"/" + file.path.relative()
-            for file in files
-            if (root := self._root_paths.get(file.path.root)) is not None
-        ]
+        roots = self._root_paths()
+        return [roots[file.path.root] + b"/" + file.path.relative() for file in files if file.path.root in roots]
 
 
 def _may_have_equal_pixels(a: ContentRecord, b: ContentRecord, edge: Edge) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 
+from dedupd.core.errors import RetryError
 from dedupd.core.events import FileSetAside, Origin
 from dedupd.core.grouping import Tie
 from dedupd.core.ports import (
@@ -200,8 +201,10 @@ class Describe(Stage):
     def _receive(self, work: _Work, future: Future[ReadFile | Problem]) -> None:
         try:
             self._results.put(_Done(work, future.result()))
-        except CancelledError:
+        except (CancelledError, RetryError):
             return  # closing: the file stays pending in the store
+        except Exception as error:  # noqa: BLE001 - a fault in the pool must not vanish in a callback
+            self._on_crash(self.name, error)
 
     def _gather(self) -> list[_Done]:
         """Finished reads: a full batch, or what there is after a short wait; arrivals do not wait for company."""
@@ -320,7 +323,10 @@ class Describe(Stage):
             root = self._root_path(other.path.root)
             if other.path == path or root is None:
                 continue
-            there = self._stat_of(root + b"/" + other.path.relative())
+            try:
+                there = self._stat_of(root + b"/" + other.path.relative())
+            except OSError:
+                continue  # its disk does not answer: neither a copy to tell of nor a row to drop
             is_same_inode = (other.stat.dev, other.stat.ino) == (stat.dev, stat.ino)
             if there is None:
                 if is_same_inode:

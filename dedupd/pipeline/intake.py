@@ -203,10 +203,7 @@ class Intake(Stage):
             return
         listing = self._lister.listing(root, dirty.directory)
         if not listing.is_complete:
-            # The directory itself may be gone: its parent's listing will say so.
-            parent = dirty.directory.rpartition(b"/")[0]
-            if not dirty.directory or not (listing := self._lister.listing(root, parent)).is_complete:
-                return
+            return
         self._reconcile(root, listing, is_arrival=True, closed=dirty.closed)
         self._notice_vanished_subtrees(root.id, listing)
 
@@ -329,19 +326,27 @@ class Intake(Stage):
             del self._relist[place]
             self._look_at(DirtyDirectory(root=place[0], directory=place[1]))
         for path in self._settling.due(self._clock.monotonic_s()):
-            root = self._roots.online(path.root)
-            stat = self._stat_of(root.path + b"/" + path.relative()) if root else None
+            stat = self._stat_now(path)
             if stat is None:
                 self._settling.forget(path)
                 self._arriving.discard(path)
                 continue
             self._settle(path, pack(stat), was_closed=False, is_arrival=path in self._arriving)
 
+    def _stat_now(self, path: FilePath) -> FileStat | None:
+        root = self._roots.online(path.root)
+        try:
+            return self._stat_of(root.path + b"/" + path.relative()) if root else None
+        except OSError:
+            return None  # the next listing finds it again
+
     def _register(self, path: FilePath, packed: bytes) -> None:
         """Have a settled file read: new, or no longer what was read before."""
         with self._library.view() as view:
             known = view.file(path)
         self._directories.add(path.root, path.directory)
+        if known is None:
+            self._roots.count_new(path.root)
         self._to_put.append(
             FileRecord(
                 path=path,
@@ -414,18 +419,31 @@ class Intake(Stage):
             return [], set()
         missing: list[FilePath] = []
         waiting: set[FilePath] = set()
+        hidden = {  # cannot be read, or something is mounted over it: absence means nothing there
+            directory
+            for directory in {path.directory for path in paths}
+            if not self._lister.listing(root, directory).is_complete
+        }
         with self._library.view() as view:
             for path in paths:
+                if path.directory in hidden:
+                    continue
                 record = view.file(path)
                 if record is None or record.missing_since_ns is not None:
                     continue
-                if self._stat_of(root.path + b"/" + path.relative()) is not None:
+                if not self._is_absent(root, path):
                     continue
                 if record.stat.ino and self._is_becoming(view.files_at_inode(record.stat.dev, record.stat.ino), path):
                     waiting.add(path)
                     continue
                 missing.append(path)
         return missing, waiting
+
+    def _is_absent(self, root: RootRecord, path: FilePath) -> bool:
+        try:
+            return self._stat_of(root.path + b"/" + path.relative()) is None
+        except OSError:
+            return False  # the disk does not answer: nothing is known, least of all absence
 
     def _is_becoming(self, at_inode: Iterable[FilePath], old: FilePath) -> bool:
         """Whether another path with the file's inode is there and has not been read yet: it was moved.

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dedupd.core.errors import RetryError
 from dedupd.core.events import Origin
 from dedupd.core.grouping import Tie
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
@@ -104,7 +105,7 @@ class Link(Stage):
         try:
             while not self.is_stopping and self._link_batch():
                 self._beat()
-        except CancelledError:  # the decode workers were stopped under us: the batch stays unlinked in the store
+        except (CancelledError, RetryError):  # decode workers stopped under us: the batch stays unlinked in the store
             if not self.is_stopping:
                 raise
 

@@ -54,6 +54,10 @@ class RootBook:
         with self._lock:
             return {r.id: r.path for r in self._roots.values()}
 
+    def known_files(self, root: RootId) -> int:
+        """How many files of a root were there when last counted."""
+        return self._known_files.get(root, 0)
+
     # --------------------------------------------------------------------------------------------------- intake thread
 
     def configure(self, paths: Sequence[bytes]) -> list[RootId]:
@@ -132,6 +136,10 @@ class RootBook:
         with self._library.transaction() as txn:
             txn.put_root(record)
 
+    def count_new(self, root: RootId) -> None:
+        """A file was seen for the first time."""
+        self._known_files[root] = self._known_files.get(root, 0) + 1
+
     def settled(self, root: RootId) -> None:
         """What a scan found gone has been judged and recorded: count afresh, and an acceptance is used up."""
         self._known_files[root] = self._count_files(root)
@@ -154,7 +162,10 @@ class RootBook:
             files = _spread(view, record.id)
         equal = 0
         for file in files:
-            stat = self._stat_of(record.path + b"/" + file.path.relative())
+            try:
+                stat = self._stat_of(record.path + b"/" + file.path.relative())
+            except OSError:
+                stat = None
             equal += stat is not None and (stat.size_bytes, stat.mtime_ns) == (
                 file.stat.size_bytes,
                 file.stat.mtime_ns,

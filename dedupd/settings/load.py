@@ -59,8 +59,12 @@ def find_config() -> Path | None:
     return None
 
 
-def resolve_roots(named: Sequence[str]) -> list[Path]:
+def resolve_roots(named: Sequence[str], *, may_be_missing: bool = False) -> list[Path]:
     """The directories to watch, absolute, symlinks resolved once, each given once.
+
+    Args:
+        named: as in the configuration or on the command line.
+        may_be_missing: let a directory pass that is not there: the disk of a known root may not be mounted yet.
 
     Raises:
         ConfigError: one does not exist, is no directory, or lies within another.
@@ -69,12 +73,12 @@ def resolve_roots(named: Sequence[str]) -> list[Path]:
     for text in named:
         path = Path(text).expanduser()
         try:
-            real = path.resolve(strict=True)
+            real = path.resolve(strict=not may_be_missing)
         except OSError as error:
             raise ConfigError(
                 f"the folder {path} cannot be watched: {error.strerror}. Check the spelling, or mount the disk first."
             ) from error
-        if not real.is_dir():
+        if not real.is_dir() and (real.exists() or not may_be_missing):
             raise ConfigError(f"{path} is not a folder. Name the folder that holds your photos.")
         if real not in roots:
             roots.append(real)

@@ -1,0 +1,249 @@
+"""The composition root: makes every part and hands each its collaborators. Read this to know what there is.
+
+`Engine` starts its parts in the order they are listed and stops them in the mirror order.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dedupd.core.errors import ConfigError, DegradedError
+from dedupd.core.events import Degraded
+from dedupd.core.ignore_rules import IgnoreRules
+from dedupd.core.ports import ChangeSource
+from dedupd.core.records import FileStat
+from dedupd.core.settle import Settling
+from dedupd.daemon.log import fields
+from dedupd.embedding.local_embedder import LocalEmbedder
+from dedupd.imaging.decode_pool import DecodePool
+from dedupd.imaging.limits import MIB, DecodeLimits
+from dedupd.index.catch_up import OpenedIndex, open_index, save_snapshot
+from dedupd.pipeline.compare import Comparer
+from dedupd.pipeline.describe import Describe
+from dedupd.pipeline.group_book import GroupBook
+from dedupd.pipeline.intake import Intake
+from dedupd.pipeline.link import Link
+from dedupd.pipeline.matcher import LibraryMatcher
+from dedupd.pipeline.rates import Rates
+from dedupd.pipeline.roots import RootBook
+from dedupd.pipeline.stage import OnCrash, Stage, SystemClock
+from dedupd.settings.schema import Decode, Settings
+from dedupd.sources.local_scan import LocalLister
+from dedupd.store import DiskPreviewCache, LmdbLibrary
+
+_log = logging.getLogger(__name__)
+
+_MEGAPIXEL = 1_000_000
+
+
+@dataclass(slots=True)
+class Engine:
+    """Everything between the disk and the answers, without API, alerts and schedule."""
+
+    settings: Settings
+    state_dir: Path
+    clock: SystemClock
+    library: LmdbLibrary
+    previews: DiskPreviewCache
+    reader: DecodePool
+    embedder: LocalEmbedder
+    opened: OpenedIndex
+    groups: GroupBook
+    rates: Rates
+    roots: RootBook
+    matcher: LibraryMatcher
+    link: Link
+    describe: Describe
+    changes: ChangeSource
+    intake: Intake
+    workers: int
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The threads of the flow, the last of the flow first: that is the order of starting."""
+        return (self.link, self.describe, self.intake)
+
+    def start(self, root_paths: Sequence[Path]) -> None:
+        """Begin to work: watch first, then list."""
+        self.roots.configure([os.fsencode(path) for path in root_paths])
+        self.link.start()
+        self.describe.start()
+        self.changes.start(self.roots.watched())
+        self.intake.start()
+        self.intake.scan(None)
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop in mirror order; what was not finished is found again at the next start."""
+        for stage in reversed(self.stages):
+            stage.request_stop()
+        self.changes.close()
+        self.reader.close()
+        for stage in reversed(self.stages):
+            if not stage.join(timeout_s):
+                _log.warning("stage.slow %s", fields(stage=stage.name))
+        self.embedder.close()
+        self.library.close()
+
+    def save_snapshot(self) -> None:
+        """Have the link thread write the index's snapshot between two batches."""
+        self.link.between_batches(self._save_snapshot)
+
+    def _save_snapshot(self) -> None:
+        with self.library.view() as view:
+            sequence = view.sequence()
+        if sequence == self.opened.sequence:
+            return
+        try:
+            keep_from = save_snapshot(self.opened.index, self.state_dir / "index", self.embedder.model, sequence)
+        except DegradedError as error:
+            _log.warning("index.snapshot %s", fields(error=error))
+            with self.library.transaction() as txn:
+                txn.append(Degraded(what="index", message=str(error)), self.clock.wall_ns())
+            return
+        self.opened = OpenedIndex(index=self.opened.index, sequence=sequence, origin="snapshot")
+        with self.library.transaction() as txn:
+            txn.trim_vector_log(keep_from)
+
+
+def build_engine(
+    settings: Settings, state_dir: Path, make_changes: Callable[[IgnoreRules], ChangeSource], on_crash: OnCrash
+) -> Engine:
+    """Make every part of the engine; nothing runs yet but the decode workers.
+
+    Args:
+        settings: the configuration.
+        state_dir: where the store, the index and the previews are; made if it is not there.
+        make_changes: what tells of changes on disk.
+        on_crash: told when a stage ends by an error.
+
+    Raises:
+        StopError: the state directory cannot be used; the message says why.
+    """
+    clock = SystemClock()
+    library = LmdbLibrary(state_dir)
+    previews = DiskPreviewCache(state_dir / "previews")
+    ignore = ignore_rules(settings)
+    lister = LocalLister(ignore)
+    embedder = LocalEmbedder()
+    opened = open_index(state_dir / "index", embedder.model, library)
+    _log.info("index.open %s", fields(origin=opened.origin, contents=len(opened.index)))
+    groups = GroupBook(library)
+    groups.load()
+    rates = Rates()
+    workers = settings.decode.workers or len(os.sched_getaffinity(0))
+    reader = DecodePool(workers, limits=_limits(settings.decode))
+    roots = RootBook(library=library, lister=lister, clock=clock, stat_of=stat_of)
+    comparer = Comparer(
+        library=library, reader=reader, previews=previews, clock=clock, rates=rates, root_paths=roots.paths
+    )
+    matcher = LibraryMatcher(
+        library=library,
+        embedder=embedder,
+        index=opened.index,
+        comparer=comparer,
+        groups=groups,
+        candidates=settings.match.candidates,
+    )
+    link = Link(
+        library=library,
+        index=opened.index,
+        model=embedder.model,
+        comparer=comparer,
+        groups=groups,
+        clock=clock,
+        candidates=settings.match.candidates,
+        on_crash=on_crash,
+    )
+    describe = Describe(
+        library=library,
+        reader=reader,
+        embedder=embedder,
+        previews=previews,
+        clock=clock,
+        rates=rates,
+        root_path=roots.online_path,
+        stat_of=stat_of,
+        ties=groups.ties,
+        has_room=link.has_room,
+        on_described=link.notice,
+        workers=workers,
+        on_crash=on_crash,
+    )
+    changes = make_changes(ignore)
+    intake = Intake(
+        library=library,
+        lister=lister,
+        changes=changes,
+        settling=Settling(
+            quiet_after_close_s=settings.watch.settle_after_close_s,
+            quiet_after_write_s=settings.watch.settle_after_write_s,
+        ),
+        roots=roots,
+        clock=clock,
+        stat_of=stat_of,
+        on_arrival=describe.arrive,
+        on_pending=describe.notice,
+        on_crash=on_crash,
+    )
+    return Engine(
+        settings=settings,
+        state_dir=state_dir,
+        clock=clock,
+        library=library,
+        previews=previews,
+        reader=reader,
+        embedder=embedder,
+        opened=opened,
+        groups=groups,
+        rates=rates,
+        roots=roots,
+        matcher=matcher,
+        link=link,
+        describe=describe,
+        changes=changes,
+        intake=intake,
+        workers=workers,
+    )
+
+
+def ignore_rules(settings: Settings) -> IgnoreRules:
+    """The built-in ignores and the configuration's."""
+    try:
+        return IgnoreRules([os.fsencode(glob) for glob in settings.watch.ignore])
+    except ValueError as error:
+        raise ConfigError(f"`watch.ignore`: {error}.") from error
+
+
+def stat_of(path: bytes) -> FileStat | None:
+    """Lstat of a path as the store keeps it; None when nothing is there.
+
+    Raises:
+        OSError: the disk does not answer, or it may not be asked: then nothing is known, least of all absence.
+    """
+    try:
+        facts = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return FileStat(
+        dev=facts.st_dev,
+        ino=facts.st_ino,
+        size_bytes=facts.st_size,
+        mtime_ns=facts.st_mtime_ns,
+        ctime_ns=facts.st_ctime_ns,
+    )
+
+
+def _limits(decode: Decode) -> DecodeLimits:
+    return DecodeLimits(
+        max_file_bytes=decode.max_file_mb * MIB,
+        max_jpeg_pixels=decode.max_jpeg_megapixels * _MEGAPIXEL,
+        max_pixels=decode.max_other_megapixels * _MEGAPIXEL,
+        job_s=decode.timeout_s,
+    )

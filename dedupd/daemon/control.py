@@ -1,0 +1,106 @@
+"""What people may ask of the running daemon, and how it says that it is getting on. Owns nothing; asks the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from dedupd.core.errors import NotFoundError, RequestError
+from dedupd.core.ports import Activity, Counts, Progress, RootProgress, WatchState
+from dedupd.core.records import RootId, RootState
+from dedupd.daemon.build import Engine
+
+
+class DaemonControl:
+    """Implements the `Control` port."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._started_at_ns = engine.clock.wall_ns()
+        self._stopping = threading.Event()
+
+    def announce_stop(self) -> None:
+        """From now on the activity is "stopping"."""
+        self._stopping.set()
+
+    def progress(self) -> Progress:
+        """How things stand."""
+        engine = self._engine
+        now_s = engine.clock.monotonic_s()
+        health = {h.root: h for h in engine.changes.health()}
+        scanning = engine.intake.scanning()
+        with engine.library.view() as view:
+            counts = view.counts()
+            records = view.roots()
+        roots = tuple(
+            RootProgress(
+                root=record,
+                health=health.get(record.id),
+                files=engine.roots.known_files(record.id),
+                others=engine.intake.others.get(record.id, {}),
+                is_scanning=record.id in scanning,
+            )
+            for record in records
+        )
+        pending = counts.files_pending + counts.contents_unlinked
+        return Progress(
+            activity=self._activity(counts, is_scanning=bool(scanning)),
+            started_at_ns=self._started_at_ns,
+            counts=counts,
+            roots=roots,
+            read_total=engine.rates.read_total,
+            decoded_total=engine.rates.decoded_total,
+            compared_total=engine.rates.compared_total,
+            images_per_s=engine.rates.images_per_s(now_s),
+            eta_s=None if scanning else engine.rates.eta_s(pending, now_s),
+            degraded=tuple(_complaints(roots)),
+            workers=engine.workers,
+            index_kind=engine.opened.index.kind,
+            indexed=len(engine.opened.index),
+            model=engine.embedder.model.tag,
+        )
+
+    def rescan(self, roots: Sequence[RootId] | None) -> None:
+        """Scan these roots, or all, as soon as possible."""
+        for root in roots or ():
+            self._known(root)
+        self._engine.intake.scan(roots)
+
+    def accept_root(self, root: RootId) -> None:
+        """Believe what a suspect root shows now."""
+        self._known(root)
+        self._engine.intake.accept(root)
+
+    def forget_root(self, root: RootId) -> int:
+        """Drop a root that is no longer configured, and its rows."""
+        path = self._known(root)
+        if any(r.id == root for r in self._engine.roots.watched()):
+            raise RequestError(
+                f"the root {path!r} is configured; take it out of the configuration and reload before forgetting it."
+            )
+        with self._engine.library.transaction() as txn:
+            return txn.remove_root(root)
+
+    def _known(self, root: RootId) -> bytes:
+        path = self._engine.roots.paths().get(root)
+        if path is None:
+            raise NotFoundError(f"there is no root {root}; `dedupctl roots` lists them.")
+        return path
+
+    def _activity(self, counts: Counts, *, is_scanning: bool) -> Activity:
+        if self._stopping.is_set():
+            return Activity.STOPPING
+        if is_scanning:
+            return Activity.SCANNING
+        is_idle = self._engine.describe.is_idle and self._engine.intake.is_idle and not counts.contents_unlinked
+        return Activity.IDLE if is_idle else Activity.WORKING
+
+
+def _complaints(roots: Sequence[RootProgress]) -> list[str]:
+    complaints = []
+    for root in roots:
+        if root.root.is_watched and root.root.state is not RootState.ONLINE:
+            complaints.append(f"{root.root.path.decode(errors='backslashreplace')}: {root.root.state_reason}")
+        if root.health and root.health.message and root.health.state in {WatchState.PARTIAL, WatchState.FAILED}:
+            complaints.append(root.health.message)
+    return complaints

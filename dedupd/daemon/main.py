@@ -1,0 +1,191 @@
+"""The `dedupd` command: run the daemon, scan once, check the store. Turns every expected error into one clear line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dedupd import __version__
+from dedupd.core.errors import ConfigError, DedupdError
+from dedupd.daemon.log import set_up_logging
+from dedupd.protocol.paths import socket_path_for, state_dir_for
+from dedupd.settings.load import find_config, load_settings, resolve_roots
+from dedupd.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from dedupd.store.check import CheckReport
+
+_STORE_DAMAGED = 65
+
+_EPILOG = """\
+examples:
+  dedupd scan ~/Pictures --report duplicates.html   find duplicates once, with a page to look at
+  dedupd run ~/Pictures                             keep watching; ask with `dedupctl status`
+  dedupd run --config /etc/dedupd/dedupd.toml       the same for a server
+  dedupd check                                      verify every record of the store
+
+exit codes: 0 done, 1 error, 64 wrong use, 65 store damaged, 74 cannot write, 75 already running,
+            77 no permission, 78 wrong configuration or newer store, 130 interrupted
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of `dedupd`."""
+    parser = argparse.ArgumentParser(
+        prog="dedupd",
+        description="Knows every photo in your folders and tells you which you have twice.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"dedupd {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration (default: the user's, or /etc/dedupd)"
+    )
+    common.add_argument("--state-dir", type=Path, metavar="DIR", help="where the index is kept")
+    common.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="what to log")
+
+    run = commands.add_parser("run", parents=[common], help="watch folders and answer questions, in the foreground")
+    run.add_argument(
+        "folders", nargs="*", metavar="FOLDER", help="what to watch (default: `roots` of the configuration)"
+    )
+    run.add_argument("--socket", type=Path, metavar="PATH", help="where to listen")
+    run.add_argument("--system", action="store_true", help="use the service's state and socket directories")
+
+    scan = commands.add_parser("scan", parents=[common], help="find duplicates once and print a summary")
+    scan.add_argument("folders", nargs="+", metavar="FOLDER", help="what to scan")
+    scan.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a report; .html, .json or .csv decides the format"
+    )
+    scan.add_argument("--json", action="store_true", help="print the whole report as JSON instead of a summary")
+    scan.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    scan.add_argument("--problems", action="store_true", help="list every file that could not be read")
+
+    check = commands.add_parser("check", parents=[common], help="verify every record of the store; needs no daemon")
+    check.add_argument("--json", action="store_true", help="print the findings as JSON")
+    check.add_argument("--system", action="store_true", help="check the service's store")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        match arguments.command:
+            case "run":
+                return _run(arguments)
+            case "scan":
+                return _scan(arguments)
+            case _:
+                return _check(arguments)
+    except DedupdError as error:
+        print(f"dedupd: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return load_settings(arguments.config or find_config())
+
+
+def _state_dir(arguments: argparse.Namespace, settings: Settings) -> Path:
+    named = arguments.state_dir or os.environ.get("DEDUPD_STATE_DIR") or settings.state_dir
+    is_system = getattr(arguments, "system", False)
+    return Path(named).expanduser() if named else state_dir_for(is_system=is_system)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from dedupd.daemon.service import RunOptions, run_service  # noqa: PLC0415 - `--help` needs no engine
+
+    set_up_logging(arguments.log_level or "info")
+    settings = _settings(arguments)
+    state_dir = _state_dir(arguments, settings)
+
+    def read_again() -> tuple[Settings, tuple[Path, ...]]:
+        again = _settings(arguments)
+        return again, tuple(resolve_roots(arguments.folders or again.roots, may_be_missing=True))
+
+    named = arguments.socket or settings.socket
+    run_service(
+        RunOptions(
+            settings=settings,
+            roots=tuple(resolve_roots(arguments.folders or settings.roots, may_be_missing=True)),
+            state_dir=state_dir,
+            socket_path=Path(named).expanduser() if named else socket_path_for(is_system=arguments.system),
+            read_again=read_again,
+        )
+    )
+    return 0
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    from dedupd.daemon.one_shot import InterruptedScanError, ScanOptions, report_format, run_scan  # noqa: PLC0415
+
+    set_up_logging(arguments.log_level or "warning")
+    if arguments.report is not None:
+        try:
+            report_format(arguments.report)
+        except ValueError:
+            raise ConfigError(
+                f"{arguments.report}: a report ends in .html, .json or .csv. Choose one of them."
+            ) from None
+    settings = _settings(arguments)
+    options = ScanOptions(
+        settings=settings,
+        roots=tuple(resolve_roots(arguments.folders)),
+        state_dir=_state_dir(arguments, settings),
+        report=arguments.report,
+        as_json=arguments.json,
+        is_quiet=arguments.quiet or arguments.json,
+        show_problems=arguments.problems,
+    )
+    try:
+        run_scan(options)
+    except InterruptedScanError:
+        print("dedupd: interrupted. What was done is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from dedupd.store.check import check  # noqa: PLC0415 - `--help` needs no store
+
+    state_dir = _state_dir(arguments, _settings(arguments))
+    report = check(state_dir)
+    if arguments.json:
+        print(msgspec.json.encode(_check_message(report)).decode())
+        return 0 if report.is_clean else _STORE_DAMAGED
+    rows = sum(report.rows.values())
+    print(f"{report.directory}: {rows:,} records in {len(report.rows)} tables read, {len(report.findings)} findings")
+    for finding in report.findings:
+        print(f"  {finding.table} {finding.key}: {finding.message}")
+    if report.findings_left_out:
+        print(f"  … and {report.findings_left_out:,} more")
+    if not report.is_clean:
+        print(
+            "The store is damaged. Your photos are not: dedupd only reads them. Move the state directory away and "
+            "start again; it will be built anew from the photos."
+        )
+    return 0 if report.is_clean else _STORE_DAMAGED
+
+
+def _check_message(report: CheckReport) -> dict[str, object]:
+    return {
+        "directory": str(report.directory),
+        "is_clean": report.is_clean,
+        "was_closed_cleanly": report.was_closed_cleanly,
+        "rows": report.rows,
+        "findings": [{"table": f.table, "key": f.key, "message": f.message} for f in report.findings],
+        "findings_left_out": report.findings_left_out,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

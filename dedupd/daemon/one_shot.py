@@ -1,0 +1,239 @@
+"""`dedupd scan`: the whole job once, with progress for a person, then a summary; the index stays for next time."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from dedupd.core.ports import Progress
+from dedupd.core.records import DUPLICATE_RELATIONS, Problem, RootId, RootState
+from dedupd.core.report import Report
+from dedupd.core.wording import bytes_text
+from dedupd.daemon.build import Engine, build_engine
+from dedupd.daemon.control import DaemonControl
+from dedupd.daemon.crash_box import CrashBox
+from dedupd.daemon.no_changes import NoChanges
+from dedupd.daemon.reports import EngineReports
+from dedupd.daemon.scan_display import ScanDisplay, shown
+from dedupd.daemon.schedule import tidy
+from dedupd.reporting.render import ReportFormat, render, write_atomically
+from dedupd.settings.schema import Settings
+
+_LOOK_EVERY_S = 0.1
+_SETTLE_WRITE_S = 2.0  # nobody waits ten seconds for a scan: a file written in the last two is left to settle
+_SHOWN_GROUPS = 5
+_SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions:
+    """What `dedupd scan` was asked for."""
+
+    settings: Settings
+    roots: tuple[Path, ...]
+    state_dir: Path
+    report: Path | None
+    as_json: bool
+    is_quiet: bool
+    show_problems: bool
+
+
+class InterruptedScanError(Exception):
+    """Ctrl-C or SIGTERM; what was done is kept."""
+
+
+def run_scan(options: ScanOptions) -> Report:
+    """Scan, wait until everything is linked, write and print what was found.
+
+    Raises:
+        StopError: the state directory cannot be used, or the store failed.
+        InterruptedScanError: a person stopped it.
+    """
+    crashes = CrashBox()
+    watch = msgspec.structs.replace(
+        options.settings.watch,
+        settle_after_write_s=min(_SETTLE_WRITE_S, options.settings.watch.settle_after_write_s),
+    )
+    settings = msgspec.structs.replace(options.settings, watch=watch)
+    console = Console(stderr=True, quiet=options.is_quiet)
+    wants_stop = _stop_on_signals()
+    engine = build_engine(settings, options.state_dir, lambda _ignore: NoChanges(), crashes.report)
+    try:
+        control = DaemonControl(engine)
+        began_s = time.monotonic()
+        engine.start(options.roots)
+        _wait(engine, control, crashes, ScanDisplay(console), wants_stop)
+        tidy(engine)
+        engine.save_snapshot()
+        progress = control.progress()
+        report = _only_touching(EngineReports(engine).draft(DUPLICATE_RELATIONS), _root_ids(engine))
+        if options.report is not None:
+            form = report_format(options.report)
+            write_atomically(options.report, render(report, form, engine.previews.get))
+        if options.as_json:
+            sys.stdout.buffer.writelines(render(report, ReportFormat.JSON, engine.previews.get))
+            sys.stdout.buffer.flush()
+        else:
+            _print_summary(options, report, progress, _problems_below(engine), time.monotonic() - began_s)
+    finally:
+        crashes.ignore_from_now_on()
+        engine.stop(timeout_s=2.0)
+    crashes.raise_first()
+    return report
+
+
+def report_format(path: Path) -> ReportFormat:
+    """The format that a file's suffix asks for.
+
+    Raises:
+        ValueError: another suffix than .json, .csv, .html.
+    """
+    suffix = path.suffix.lower().lstrip(".")
+    return ReportFormat("html" if suffix == "htm" else suffix)
+
+
+def _wait(
+    engine: Engine, control: DaemonControl, crashes: CrashBox, display: ScanDisplay, wants_stop: Callable[[], bool]
+) -> None:
+    """Until nothing is left to do, twice in a row: between two stages a moment may look like the end."""
+    quiet_looks = 0
+    with display:
+        while quiet_looks < 2:
+            if wants_stop():
+                raise InterruptedScanError
+            if crashes.rung.is_set():
+                crashes.raise_first()
+            progress = control.progress()
+            display.show(progress)
+            quiet_looks = quiet_looks + 1 if _is_done(engine, progress) else 0
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _is_done(engine: Engine, progress: Progress) -> bool:
+    if not (engine.intake.is_idle and engine.describe.is_idle) or progress.counts.contents_unlinked:
+        return False
+    if not progress.counts.files_pending:
+        return True
+    with engine.library.view() as view:  # files of roots that are not there now wait for another time
+        pending = view.pending_files(progress.counts.files_pending)
+    return not any(engine.roots.online(file.path.root) for file in pending)
+
+
+def _root_ids(engine: Engine) -> frozenset[RootId]:
+    return frozenset(root.id for root in engine.roots.watched())
+
+
+def _only_touching(report: Report, roots: frozenset[RootId]) -> Report:
+    """The groups that have a file in the folders that were asked for; others were found by earlier scans."""
+    groups = tuple(
+        group for group in report.groups if any(f.file.root in roots for f in (group.keep, *group.duplicates))
+    )
+    if len(groups) == len(report.groups):
+        return report
+    return replace(
+        report,
+        groups=groups,
+        duplicate_groups=len(groups),
+        total_duplicates=sum(len(g.duplicates) for g in groups),
+        frees_bytes=sum(g.frees_bytes for g in groups),
+    )
+
+
+def _print_summary(
+    options: ScanOptions,
+    report: Report,
+    progress: Progress,
+    problems: Sequence[tuple[bytes, Problem]],
+    spent_s: float,
+) -> None:
+    console = Console(quiet=options.is_quiet, highlight=False)
+    others = sum(sum(root.others.values()) for root in progress.roots)
+    console.print(
+        f"\n[bold]{report.total_images:,}[/] images in {len(options.roots)} "
+        f"{'folder' if len(options.roots) == 1 else 'folders'}, {progress.decoded_total:,} of them decoded now, "
+        f"in {spent_s:.1f} s"
+    )
+    if not report.groups:
+        console.print("[green]No duplicates.[/]")
+    else:
+        console.print(
+            f"[bold]{report.total_duplicates:,}[/] duplicates in [bold]{report.duplicate_groups:,}[/] groups; "
+            f"without them {bytes_text(report.frees_bytes)} would be free"
+        )
+        console.print(_top_groups(report))
+    for root in progress.roots:
+        if root.root.is_watched and root.root.state is not RootState.ONLINE:
+            console.print(f"[yellow]{shown(root.root.path)}: {root.root.state_reason}[/]")
+    _print_problems(console, problems, show_all=options.show_problems)
+    if others:
+        console.print(f"[dim]{others:,} other files (videos, documents, …) were not looked at[/]")
+    if options.report is not None:
+        console.print(f"Report: {options.report}")
+    else:
+        console.print("[dim]For a page with pictures: add --report duplicates.html[/]")
+
+
+def _top_groups(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("keep", overflow="fold")
+    table.add_column("duplicates", overflow="fold")
+    table.add_column("closest to farthest")
+    table.add_column("frees", justify="right")
+    roots = sorted(report.roots, key=len, reverse=True)
+
+    def name(path: bytes) -> str:
+        base = next((r for r in roots if path.startswith(r + b"/")), b"")
+        return shown(path[len(base) + 1 :] if base else path)
+
+    for group in report.groups[:_SHOWN_GROUPS]:
+        names = [name(f.path) for f in group.duplicates]
+        more = f"\n… and {len(names) - 3} more" if len(names) > 3 else ""
+        kinds = dict.fromkeys(f.relation.value for f in group.duplicates if f.relation)
+        table.add_row(
+            name(group.keep.path), "\n".join(names[:3]) + more, "\n".join(kinds), bytes_text(group.frees_bytes)
+        )
+    if len(report.groups) > _SHOWN_GROUPS:
+        table.add_row(f"[dim]… and {len(report.groups) - _SHOWN_GROUPS} more groups[/]", "", "", "")
+    return table
+
+
+def _print_problems(console: Console, problems: Sequence[tuple[bytes, Problem]], *, show_all: bool) -> None:
+    if not problems:
+        return
+    console.print(f"[yellow]{len(problems):,} files could not be read as pictures:[/]")
+    told = problems if show_all else problems[:_SHOWN_PROBLEMS]
+    for path, problem in told:
+        console.print(f"  {shown(path)}: {shown(problem.detail.encode())} [dim]({problem.code.value})[/]")
+    if len(told) < len(problems):
+        console.print(f"  [dim]… and {len(problems) - len(told):,} more: add --problems to see them all[/]")
+
+
+def _problems_below(engine: Engine) -> list[tuple[bytes, Problem]]:
+    paths = engine.roots.paths()
+    watched = _root_ids(engine)
+    with engine.library.view() as view:
+        return [
+            (paths[file.path.root] + b"/" + file.path.relative(), file.problem)
+            for file in view.problems()
+            if file.problem is not None and file.path.root in watched and file.missing_since_ns is None
+        ]
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    stopped: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        stopped.append(number)
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return lambda: bool(stopped)

@@ -1,0 +1,35 @@
+"""Joins groups, store, previews and the reporting department to what the API and the one-shot scan ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dedupd.core.keeper import KEEP_POLICY
+from dedupd.core.records import Relation
+from dedupd.core.report import Report
+from dedupd.daemon.build import Engine
+from dedupd.protocol.requests import ReportFormat as WireFormat
+from dedupd.reporting.render import ReportFormat, render
+from dedupd.reporting.report import draft_report
+
+
+class EngineReports:
+    """Implements the API's `ReportSource`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def draft(self, relations: frozenset[Relation]) -> Report:
+        """All groups that these relations make, now."""
+        with self._engine.library.view() as view:
+            return draft_report(
+                view,
+                self._engine.groups,
+                relations=relations,
+                keep_policy=KEEP_POLICY,
+                now_ns=self._engine.clock.wall_ns(),
+            )
+
+    def render(self, report: Report, report_format: WireFormat, /) -> Iterator[bytes]:
+        """The report's bytes in pieces."""
+        return render(report, ReportFormat(report_format), self._engine.previews.get)

@@ -1,0 +1,218 @@
+"""`dedupd run`: start everything, feed the watchdog while it all moves, stop it in mirror order.
+
+Owns the signals and the order; the engine and the servers do the work.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from dedupd.alerts.watcher import AlertWatcher
+from dedupd.api.app import Application
+from dedupd.api.listen import ListeningSocket, bind_socket, inherited_socket
+from dedupd.api.server import ApiServer
+from dedupd.core.errors import ConfigError, StopError
+from dedupd.core.ignore_rules import IgnoreRules
+from dedupd.daemon.alerting import make_alert_watcher
+from dedupd.daemon.build import Engine, build_engine
+from dedupd.daemon.control import DaemonControl
+from dedupd.daemon.crash_box import CrashBox
+from dedupd.daemon.log import fields
+from dedupd.daemon.reports import EngineReports
+from dedupd.daemon.schedule import make_schedule
+from dedupd.daemon.sd_notify import Notifier
+from dedupd.settings.schema import Settings
+from dedupd.sources.local_watch import LocalWatch
+
+_log = logging.getLogger(__name__)
+
+_STUCK_S = 90.0  # a stage's step may take seconds (a batch of evidence); beyond this the service is not well
+_STOP_STAGE_S = 2.0  # SIGTERM must end the process within 5 s
+_LOOP_S = 1.0
+_STATUS_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `dedupd run` was asked for."""
+
+    settings: Settings
+    roots: tuple[Path, ...]
+    state_dir: Path
+    socket_path: Path
+    read_again: Callable[[], tuple[Settings, tuple[Path, ...]]]  # for SIGHUP; raises ConfigError
+
+
+class _Signals:
+    """SIGTERM and SIGINT stop, SIGHUP reloads."""
+
+    def __init__(self) -> None:
+        self.wanted = threading.Event()  # something is to be done
+        self.stop = False
+        self.reload = False
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop = True
+        self.wanted.set()
+
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self.reload = True
+        self.wanted.set()
+
+
+class Service:
+    """One run of the daemon."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
+        self._notifier = Notifier.from_environment()
+        self._signals = _Signals()
+        self._crashes = CrashBox()
+
+    def run(self) -> None:
+        """Run until a signal or a crash.
+
+        Raises:
+            StopError: it cannot start, or a stage ended by an error; `exit_code` says which.
+        """
+        options = self._options
+        self._signals.install()
+        listening = inherited_socket() or bind_socket(options.socket_path)
+        try:
+            engine = build_engine(options.settings, options.state_dir, self._watch, self._crashes.report)
+            try:
+                self._serve(engine, listening)
+            finally:
+                self._crashes.ignore_from_now_on()
+                engine.stop(_STOP_STAGE_S)
+        finally:
+            listening.close()
+        self._crashes.raise_first()
+        _log.info("dedupd.stopped")
+
+    def _watch(self, ignore: IgnoreRules) -> LocalWatch:
+        watch = self._options.settings.watch
+        polled = frozenset(os.fsencode(root) for root in self._options.roots) if watch.poll_always else frozenset()
+        return LocalWatch(ignore=ignore, poll_interval_s=watch.poll_every_s, poll_always=polled)
+
+    def _serve(self, engine: Engine, listening: ListeningSocket) -> None:
+        _refuse_unknown(engine, self._options.roots)
+        control = DaemonControl(engine)
+        app = Application(
+            library=engine.library,
+            reader=engine.reader,
+            matcher=engine.matcher,
+            groups=engine.groups,
+            control=control,
+            reports=EngineReports(engine),
+            previews=engine.previews,
+            upload_dir=engine.state_dir,
+        )
+        server = ApiServer(app, listening.socket)
+        alerts = make_alert_watcher(self._options.settings.alerts, engine)
+        schedule = make_schedule(engine, self._crashes.report)
+        alerts.start()
+        engine.start(self._options.roots)
+        server.start()
+        schedule.start()
+        gc.freeze()  # what start-up made stays; collections need not look at it again
+        _log.info(
+            "dedupd.ready %s",
+            fields(
+                socket=listening.path or "systemd",
+                state=engine.state_dir,
+                roots=",".join(map(str, self._options.roots)),
+            ),
+        )
+        self._notifier.ready(f"watching {len(self._options.roots)} folders")
+        try:
+            alerts = self._loop(engine, control, server, alerts)
+        finally:
+            self._notifier.stopping()
+            control.announce_stop()
+            self._crashes.ignore_from_now_on()
+            schedule.shutdown(wait=False)
+            alerts.stop(_STOP_STAGE_S)
+            server.stop(_STOP_STAGE_S)
+
+    def _loop(self, engine: Engine, control: DaemonControl, server: ApiServer, alerts: AlertWatcher) -> AlertWatcher:
+        """Wait for signals and crashes; returns the alert watcher that is in use at the end."""
+        next_status_s = 0.0
+        while not self._signals.stop and not self._crashes.rung.is_set():
+            self._signals.wanted.wait(_LOOP_S)
+            self._signals.wanted.clear()
+            if self._signals.reload:
+                self._signals.reload = False
+                alerts = self._reload(engine, alerts)
+            now_s = engine.clock.monotonic_s()
+            if now_s >= next_status_s:
+                next_status_s = now_s + _STATUS_EVERY_S
+                progress = control.progress()
+                self._notifier.status(
+                    f"{progress.activity.value}: {progress.counts.contents} pictures in {progress.counts.files} files, "
+                    f"{progress.counts.files_pending} pending"
+                )
+            if server.is_alive and all(stage.seconds_since_pulse() < _STUCK_S for stage in engine.stages):
+                self._notifier.alive()
+        return alerts
+
+    def _reload(self, engine: Engine, alerts: AlertWatcher) -> AlertWatcher:
+        """Take over a changed configuration whole, or keep the old one and say why."""
+        self._notifier.reloading()
+        try:
+            settings, roots = self._options.read_again()
+            _refuse_unknown(engine, roots)
+        except ConfigError as error:
+            _log.error("config.refused %s", fields(error=error, kept="the old one"))
+            self._notifier.ready("the new configuration is wrong; still using the old one")
+            return alerts
+        engine.intake.configure([os.fsencode(root) for root in roots])
+        if settings.alerts != engine.settings.alerts:
+            alerts.stop(_STOP_STAGE_S)
+            alerts = make_alert_watcher(settings.alerts, engine)
+            alerts.start()
+        for name in ("state_dir", "socket", "watch", "decode", "match"):
+            if getattr(settings, name) != getattr(engine.settings, name):
+                _log.warning("config.needs-restart %s", fields(setting=name))
+        engine.settings = settings
+        _log.info("config.reloaded %s", fields(roots=len(roots)))
+        self._notifier.ready(f"watching {len(roots)} folders")
+        return alerts
+
+
+def _refuse_unknown(engine: Engine, roots: tuple[Path, ...]) -> None:
+    """Refuse a folder that is not there and never was: a spelling mistake. A known one may come back."""
+    with engine.library.view() as view:
+        known = {record.path for record in view.roots()}
+    for root in roots:
+        if not root.is_dir() and os.fsencode(root) not in known:
+            raise ConfigError(
+                f"the folder {root} cannot be watched: it is not there, and it was never seen. "
+                "Check the spelling, or mount the disk first."
+            )
+
+
+def run_service(options: RunOptions) -> None:
+    """Run the daemon in the foreground; see `Service.run`."""
+    if not options.roots:
+        raise ConfigError(
+            "there is no folder to watch. Name one: `dedupd run ~/Pictures`, or set `roots` in the configuration."
+        )
+    try:
+        Service(options).run()
+    except StopError as error:
+        _log.critical("dedupd.stopped %s", fields(code=error.code))
+        raise
