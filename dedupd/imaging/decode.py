@@ -16,7 +16,7 @@ from dedupd.core.records import ProblemCode
 from dedupd.imaging.digest import image_digest
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.metadata import capture_of
-from dedupd.imaging.picture import DECODER_ERRORS, Picture, exif_of, explain, open_picture, upright
+from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
 from dedupd.imaging.quality import measure
 from dedupd.imaging.rgb import shrink_to_rgb, small_size
 
@@ -38,8 +38,6 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
         small, decoder = _small_image(picture)
     except (*DECODER_ERRORS, MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise explain(error, data, picture.format) from error
-    if picture.format == "PNG" and not picture.exif:  # PNG may carry its EXIF behind the pixels
-        picture.exif = exif_of(picture.image)
     width_px, height_px = picture.upright_size
     pixels = np.asarray(small)
     is_jpeg = picture.format == "JPEG"
@@ -48,7 +46,7 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
         width_px=width_px,
         height_px=height_px,
         image_digest=_jpeg_digest(data, picture) if is_jpeg else None,
-        capture=capture_of(picture.exif),
+        capture=capture_of(picture.tags),
         quality=measure(pixels, getattr(picture.image, "quantization", None) if is_jpeg else None),
         decoder=decoder,
         small=pixels,
@@ -89,7 +87,7 @@ def _small_image(picture: Picture) -> tuple[Image.Image, str]:
     drafted = image.draft(None, size) if image.format == "JPEG" else None
     if drafted is not None and image.size != size:
         box = tuple(float(edge) for edge in drafted[1])  # type: ignore[assignment]  # four edges
-    image.load()
+    picture.load()
     small = upright(shrink_to_rgb(image, size, box), picture.orientation)
     way = f"draft{SMALL_SIDE_PX}" if drafted is not None else str(SMALL_SIDE_PX)
     return small, f"{picture.decoder}/{way}"

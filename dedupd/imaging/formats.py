@@ -6,6 +6,7 @@ Decodes nothing. The allow-list of what dedupd reads is here: a format that is n
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from dedupd.core.records import ProblemCode
 from dedupd.imaging.limits import UnreadableImageError
@@ -127,19 +128,8 @@ def _first_directory(data: bytes) -> dict[int, int]:
 
 def ends_early(data: bytes, fmt: str) -> bool:
     """Whether the container announces more bytes than there are; asked after a decoder failed, to name the cause."""
-    match fmt:
-        case "PNG":
-            return _png_ends_early(data)
-        case "WEBP":
-            return int.from_bytes(data[4:8], "little") + 8 > len(data)
-        case "GIF":
-            return not data.rstrip(b"\0").endswith(b";")
-        case "HEIF" | "AVIF":
-            return _boxes_end_early(data)
-        case "BMP":
-            return int.from_bytes(data[2:6], "little") > len(data)
-        case _:
-            return False
+    check = _ENDS_EARLY.get(fmt)
+    return check is not None and check(data)
 
 
 def _png_ends_early(data: bytes) -> bool:
@@ -163,3 +153,21 @@ def _boxes_end_early(data: bytes) -> bool:
             return False
         at += size
     return at != len(data)
+
+
+def _tiff_ends_early(data: bytes) -> bool:
+    if 43 in data[2:4]:  # BigTIFF
+        return False
+    at = int.from_bytes(data[4:8], "little" if data.startswith(b"II") else "big")
+    return at + 2 > len(data)  # most writers put the first directory behind the pixels
+
+
+_ENDS_EARLY: dict[str, Callable[[bytes], bool]] = {
+    "PNG": _png_ends_early,
+    "WEBP": lambda data: int.from_bytes(data[4:8], "little") + 8 > len(data),
+    "GIF": lambda data: not data.rstrip(b"\0").endswith(b";"),
+    "HEIF": _boxes_end_early,
+    "AVIF": _boxes_end_early,
+    "TIFF": _tiff_ends_early,
+    "BMP": lambda data: int.from_bytes(data[2:6], "little") > len(data),
+}

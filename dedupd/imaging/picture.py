@@ -15,10 +15,10 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin
 
 from dedupd.core.records import ProblemCode
 from dedupd.imaging import raw
+from dedupd.imaging.exif import ORIENTATION, Tags, read_tags
 from dedupd.imaging.formats import ends_early, sniff
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 
-ORIENTATION = 0x0112  # EXIF tag
 PILLOW = "pillow-" + PIL.__version__.partition(".")[0]
 
 # What Pillow and the codecs behind it raise on bytes that they do not like; each seen on fuzzed files.
@@ -36,6 +36,8 @@ DECODER_ERRORS = (
     RuntimeError,
     struct.error,
 )
+
+_UNSUPPORTED_WORDS = ("unsupported", "unknown", "cannot handle")  # in Pillow's texts, seen on fuzzed files
 
 # Turning these transposes on gives the picture as it is meant to be seen (EXIF 2.32, tag 274).
 _UPRIGHT = {
@@ -55,11 +57,18 @@ class Picture:
 
     format: str  # as `formats.sniff` says it
     image: Image.Image
-    exif: Image.Exif
+    tags: Tags
     orientation: int  # 1 … 8, what has still to be applied to `image`
     width_px: int  # as stored, before orientation
     height_px: int
     decoder: str  # first part of the decoder tag
+
+    def load(self) -> None:
+        """Decode the pixels. PNG may carry its EXIF, and so its orientation, behind them."""
+        self.image.load()
+        if self.format == "PNG" and not self.tags:
+            self.tags = tags_of(self.image, b"")
+            self.orientation = _orientation(self.tags)
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -103,13 +112,13 @@ def open_picture(data: bytes, limits: DecodeLimits) -> Picture:
     except (*DECODER_ERRORS, MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise explain(error, data, fmt) from error
     _check_pixels(image.size, limits.max_jpeg_pixels if fmt == "JPEG" else limits.max_pixels)
-    exif = exif_of(image)
+    tags = tags_of(image, data)
     return Picture(
         format=fmt,
         image=image,
-        exif=exif,
+        tags=tags,
         # libheif has applied the container's rotation, and by its standard EXIF's says nothing more.
-        orientation=1 if fmt == "HEIF" else orientation_of(exif),
+        orientation=1 if fmt == "HEIF" else _orientation(tags),
         width_px=image.width,
         height_px=image.height,
         decoder="heif-1" if fmt == "HEIF" else PILLOW,
@@ -127,37 +136,29 @@ def explain(error: BaseException, data: bytes, fmt: str) -> UnreadableImageError
     text = str(error)
     if "truncated" in text.lower() or "premature" in text.lower() or ends_early(data, fmt):
         return UnreadableImageError(ProblemCode.TRUNCATED, f"the {fmt} picture ends too early")
-    if isinstance(error, NotImplementedError) or "unsupported" in text.lower() or "unknown" in text.lower():
+    if isinstance(error, NotImplementedError) or any(word in text.lower() for word in _UNSUPPORTED_WORDS):
         return UnreadableImageError(ProblemCode.UNSUPPORTED, _one_line(f"a {fmt} variant that is not read: {text}"))
-    if isinstance(error, PIL.UnidentifiedImageError):  # its text names an object in memory
-        text = "the header is not valid"
+    # An UnidentifiedImageError's text names an object in memory; what is no OSError speaks to programmers.
+    if isinstance(error, PIL.UnidentifiedImageError) or not isinstance(error, OSError | SyntaxError):
+        text = "the header or a table is not valid"
     return UnreadableImageError(ProblemCode.DAMAGED, _one_line(f"the {fmt} decoder refused it: {text}"))
 
 
-def orientation_of(exif: Image.Exif) -> int:
-    """1 … 8; 1 for anything else that is written there."""
-    try:
-        value = exif.get(ORIENTATION, 1)
-    except (*DECODER_ERRORS, MemoryError):
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def tags_of(image: Image.Image, data: bytes) -> Tags:
+    """The EXIF tags that came with an image; empty where there are none.
 
-
-def exif_of(image: Image.Image) -> Image.Exif:
-    """The EXIF that came with an image, empty where there is none or it cannot be parsed.
-
-    Not `image.getexif()`: that takes the orientation from XMP where EXIF has none, which no viewer does.
+    XMP is not asked: some programs keep an orientation there, but no viewer follows it.
     """
-    exif = Image.Exif()
-    try:
-        if image.format == "TIFF":
-            return image.getexif()
-        block = image.info.get("exif")
-        if isinstance(block, bytes):
-            exif.load(block)
-    except (*DECODER_ERRORS, MemoryError):
-        return Image.Exif()
-    return exif
+    if image.format == "TIFF":
+        return read_tags(data)
+    block = image.info.get("exif")
+    return read_tags(block) if isinstance(block, bytes) else {}
+
+
+def _orientation(tags: Tags) -> int:
+    """1 … 8; 1 for anything else that is written there."""
+    value = tags.get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _check_pixels(size: tuple[int, int], limit: int) -> None:
@@ -171,25 +172,12 @@ def _check_pixels(size: tuple[int, int], limit: int) -> None:
 
 
 def _open_raw(data: bytes, limits: DecodeLimits) -> Picture:
-    def load_exif(block: bytes) -> Image.Exif:
-        exif = Image.Exif()
-        try:
-            exif.load(block)
-        except (*DECODER_ERRORS, MemoryError):
-            return Image.Exif()
-        return exif
-
     found = raw.open_raw(data, lambda size: _check_pixels(size, limits.max_pixels))
-    # Every RAW that is a TIFF inside carries its EXIF in the first directory; makers change the magic number.
-    exif = (
-        load_exif(data[:2] + (b"*\0" if data[:2] == b"II" else b"\0*") + data[4:])
-        if data[:2] in {b"II", b"MM"}
-        else None
-    )
     return Picture(
         format="RAW",
         image=found.image,
-        exif=exif or exif_of(found.image),
+        # Most RAW files are TIFF inside, with their EXIF in the first directory; others have it in their preview.
+        tags=read_tags(data) or tags_of(found.image, b""),
         orientation=found.orientation,
         width_px=found.width_px,
         height_px=found.height_px,

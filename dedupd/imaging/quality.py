@@ -52,14 +52,17 @@ def information(luma: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> float:
         return 0.0
     rows, columns = height // (2 * _CELL_PX), width // (2 * _CELL_PX)
     half = cv2.resize(luma, (columns * _CELL_PX, rows * _CELL_PX), interpolation=cv2.INTER_AREA)
-    cells = half.reshape(rows, _CELL_PX, columns, _CELL_PX).swapaxes(1, 2).reshape(-1, _CELL_PX * _CELL_PX)
-    textured = cells[cells.astype(np.float32).std(axis=1) > _TEXTURED_STD]
+    values = half.astype(np.float32)
+    mean = cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA)
+    mean_of_squares = cv2.resize(values * values, (columns, rows), interpolation=cv2.INTER_AREA)
+    is_textured = mean_of_squares - mean * mean > _TEXTURED_STD**2
+    textured = half.reshape(rows, _CELL_PX, columns, _CELL_PX).swapaxes(1, 2)[is_textured]
     if not len(textured):
         return 0.0
     counts = np.bincount(textured.ravel(), minlength=256)
     share = counts[counts > 0] / textured.size
     entropy = float(-(share * np.log2(share)).sum())
-    return entropy * min(1.0, len(textured) / (_TELLING_SHARE * len(cells)))
+    return entropy * min(1.0, len(textured) / (_TELLING_SHARE * rows * columns))
 
 
 def jpeg_quality(quantization: Mapping[int, Sequence[int]]) -> int | None:

@@ -27,7 +27,7 @@ from dedupd.imaging.limits import MIB, DecodeLimits, UnreadableImageError
 from dedupd.imaging.picture import prepare_decoders
 
 if TYPE_CHECKING:
-    from dedupd.imaging.evidence import PreparedSide
+    from dedupd.imaging.prepared_side import PreparedSide
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
 _OOM_SCORE_ADJ = 800  # the kernel takes a decoder before anything that matters
