@@ -1,0 +1,360 @@
+"""When alerts go out and what they say, with times given by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dedupd.core.alert_rules import (
+    DEGRADED_AGAIN_S,
+    EVENTS_A_MESSAGE,
+    LINES_A_MESSAGE,
+    RETRY_DELAYS_S,
+    AlertKind,
+    AlertPolicy,
+    AlertRules,
+    HourlyLimit,
+    Lane,
+    lane_of,
+    retry_delay_s,
+    summary,
+)
+from dedupd.core.alert_text import Known
+from dedupd.core.events import (
+    Degraded,
+    DuplicateFound,
+    Event,
+    FileSetAside,
+    Match,
+    Origin,
+    RootOnline,
+    RootSuspect,
+    ScanFinished,
+)
+from dedupd.core.records import (
+    Capture,
+    ContentId,
+    ContentRecord,
+    ContentStage,
+    FilePath,
+    ProblemCode,
+    Quality,
+    Relation,
+    RootId,
+    Sequence,
+)
+from dedupd.core.wording import bytes_text, count_text, path_words, percent_text
+
+PHOTOS, PHONE = RootId(1), RootId(2)
+
+
+def content(id_: int, width: int, height: int) -> ContentRecord:
+    return ContentRecord(
+        id=ContentId(id_),
+        digest=bytes(32),
+        size_bytes=1,
+        format="JPEG",
+        width_px=width,
+        height_px=height,
+        image_digest=None,
+        pixel_digest=None,
+        quality=Quality(sharpness=1, information=7),
+        capture=Capture(),
+        decoder="test",
+        stage=ContentStage.LINKED,
+        first_seen_ns=1,
+    )
+
+
+CONTENTS = {1: content(1, 4000, 3000), 2: content(2, 1600, 1200), 3: content(3, 4000, 3000)}
+KNOWN = Known(root_paths={PHOTOS: b"/srv/Photos", PHONE: b"/srv/Phone"}, content_of=CONTENTS.get)
+
+
+def duplicate(
+    sequence: int,
+    name: bytes = b"IMG_2210.jpg",
+    origin: Origin = Origin.ARRIVAL,
+    relation: Relation = Relation.RE_ENCODED,
+    *,
+    root: RootId = PHOTOS,
+    directory: bytes = b"Phone",
+    subject: int = 2,
+    original: int = 1,
+    matches: int = 1,
+    similarity: float = 0.9912,
+) -> Event:
+    match = Match(
+        path=FilePath(root=PHOTOS, directory=b"2019/Italy", name=b"IMG_2210.jpg"),
+        content=ContentId(original),
+        relation=relation,
+        similarity=similarity,
+    )
+    fact = DuplicateFound(
+        path=FilePath(root=root, directory=directory, name=name),
+        content=ContentId(subject),
+        size_bytes=1_000_000,
+        origin=origin,
+        matches=(match,) * matches,
+        group=ContentId(1),
+    )
+    return Event(sequence=Sequence(sequence), at_ns=1, fact=fact)
+
+
+def event(sequence: int, fact) -> Event:
+    return Event(sequence=Sequence(sequence), at_ns=1, fact=fact)
+
+
+def scan_finished(sequence: int, root: RootId = PHOTOS) -> Event:
+    return event(
+        sequence,
+        ScanFinished(root=root, root_path=b"/srv/Photos", files=9, added=9, changed=0, missing=0, duration_s=1.0),
+    )
+
+
+class Rules:
+    """The rules with short calls."""
+
+    def __init__(self, **policy):
+        self.rules = AlertRules(AlertPolicy(**policy))
+
+    def take(self, event, at):
+        return self.rules.take(event, now_s=at, known=KNOWN)
+
+    def due(self, at, done=False):
+        return self.rules.due(at, is_backlog_done=done)
+
+
+# ---------------------------------------------------------------------------------------------------------- wording
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "is a smaller copy of 2019/Italy/IMG_2210.jpg (re-encoded, 99.1 %)"),
+        ({"subject": 1, "original": 2}, "is a larger copy of 2019/Italy/IMG_2210.jpg (re-encoded, 99.1 %)"),
+        ({"subject": 3}, "is a copy of 2019/Italy/IMG_2210.jpg (re-encoded, 99.1 %)"),
+        ({"subject": 99}, "is a copy of 2019/Italy/IMG_2210.jpg (re-encoded, 99.1 %)"),
+        ({"relation": Relation.SAME_BYTES}, "is an exact copy of 2019/Italy/IMG_2210.jpg"),
+        (
+            {"relation": Relation.SAME_PIXELS},
+            "is the same picture as 2019/Italy/IMG_2210.jpg (equal pixels, other metadata or container)",
+        ),
+        ({"relation": Relation.EDITED, "similarity": 0.9}, "is an edited copy of 2019/Italy/IMG_2210.jpg (90 %)"),
+        (
+            {"root": PHONE, "directory": b"", "relation": Relation.SAME_BYTES, "matches": 3},
+            "is an exact copy of Photos/2019/Italy/IMG_2210.jpg and of 2 other files",
+        ),
+    ],
+)
+def test_a_line_says_which_file_copies_which_and_how(changes, line):
+    message = Rules().take(duplicate(1, **changes), 0.0)
+    assert message.body == "IMG_2210.jpg in Phone " + line
+    assert message.title == "Duplicate photo: IMG_2210.jpg"
+
+
+def test_a_name_cannot_break_the_line_or_turn_it_round():
+    message = Rules().take(duplicate(1, b"\xff\n\xe2\x80\xae.jpg", relation=Relation.SAME_BYTES), 0.0)
+    assert message.body == "\\xff\\x0a\\u202e.jpg in Phone is an exact copy of 2019/Italy/IMG_2210.jpg"
+    assert message.title == "Duplicate photo: \\xff\\x0a\\u202e.jpg"
+
+
+def test_a_message_names_the_file_by_its_absolute_path():
+    message = Rules().take(duplicate(1), 0.0)
+    assert message.path == b"/srv/Photos/Phone/IMG_2210.jpg"
+    assert message.kind == "duplicates"
+
+
+def test_numbers_read_as_people_write_them():
+    assert [bytes_text(n) for n in (0, 1, 999, 1000, 9_940_000, 9_960_000, 999_600, 3 * 10**15)] == [
+        "0 bytes", "1 byte", "999 bytes", "1.0 kB", "9.9 MB", "10 MB", "1.0 MB", "3.0 PB",
+    ]  # fmt: skip
+    assert [percent_text(x) for x in (0.0, 0.5, 0.99, 0.9999, 1.0)] == ["0 %", "50 %", "99 %", "99.9 %", "100 %"]
+    assert [count_text(n, "file", "files") for n in (0, 1, 12345)] == ["0 files", "1 file", "12,345 files"]
+    assert path_words(b"Caf\xc3\xa9/\x1b[2J") == "Café/\\x1b[2J"
+
+
+# --------------------------------------------------------------------------------------------------------- arrivals
+
+
+def test_the_first_arrival_alerts_at_once():
+    rules = Rules()
+    message = rules.take(duplicate(5), 100.0)
+    assert (message.count, message.first) == (1, 5)
+    assert rules.due(1000.0) == []
+    assert rules.rules.oldest_held(Lane.NEWS) is None
+
+
+def test_arrivals_that_follow_are_one_message_when_it_is_quiet():
+    rules = Rules(quiet_s=10, gather_at_most_s=60)
+    rules.take(duplicate(1), 0.0)
+    assert [rules.take(duplicate(2 + n, b"%d.jpg" % n), 1.0 + n) for n in range(12)] == [None] * 12
+    assert rules.rules.oldest_held(Lane.NEWS) == 2
+    assert rules.rules.next_due_s() == 22.0
+    assert rules.due(21.9) == []
+    (message,) = rules.due(22.0)
+    assert (message.title, message.count, message.first) == ("12 new photos are duplicates", 12, 2)
+    assert len(message.body.splitlines()) == LINES_A_MESSAGE + 1
+    assert message.body.endswith("… and 2 more")
+    assert rules.due(23.0) == []
+
+
+def test_nobody_waits_longer_than_the_longest_gathering():
+    rules = Rules(quiet_s=10, gather_at_most_s=60)
+    rules.take(duplicate(1), 0.0)
+    sent = []
+    for second in range(1, 130):
+        rules.take(duplicate(1 + second), float(second))
+        sent += [(second, m.count) for m in rules.due(float(second))]
+    assert sent == [(61, 61), (122, 61)]
+
+
+def test_after_a_quiet_time_the_next_arrival_alerts_at_once_again():
+    rules = Rules(quiet_s=10)
+    assert rules.take(duplicate(1), 0.0)
+    assert rules.take(duplicate(2), 9.0) is None
+    assert len(rules.due(19.0)) == 1
+    assert rules.take(duplicate(3), 19.0)
+
+
+def test_with_no_quiet_time_every_arrival_is_its_own_message():
+    rules = Rules(quiet_s=0)
+    assert all(rules.take(duplicate(n), 1.0) for n in range(1, 4))
+
+
+def test_many_arrivals_carry_a_bounded_number_of_events():
+    rules = Rules()
+    for n in range(1, 503):
+        rules.take(duplicate(n), 1.0)
+    (message,) = rules.due(100.0)
+    assert message.count == 501
+    assert [e.sequence for e in message.events] == list(range(2, 2 + EVENTS_A_MESSAGE))
+
+
+def test_relations_that_are_not_asked_for_do_not_alert():
+    rules = Rules(relations=frozenset({Relation.SAME_BYTES}))
+    assert rules.take(duplicate(1, relation=Relation.EDITED), 0.0) is None
+    assert rules.take(duplicate(2, relation=Relation.SAME_BYTES), 0.0)
+
+
+# ------------------------------------------------------------------------------------------------------------ scans
+
+
+def test_a_scan_is_summed_up_when_it_ended_and_its_backlog_is_done():
+    rules = Rules()
+    for n in range(1, 341):
+        assert rules.take(duplicate(n, b"%d.jpg" % n, Origin.SCAN), float(n)) is None
+    assert rules.due(350.0, done=True) == []  # the scan still lists
+    rules.take(scan_finished(341), 360.0)
+    assert rules.due(361.0, done=False) == []
+    rules.take(duplicate(342, origin=Origin.SCAN), 362.0)
+    assert rules.rules.oldest_held(Lane.SCANS) == 1
+    (message,) = rules.due(363.0, done=True)
+    assert (message.kind, message.title) == (AlertKind.SCAN_DUPLICATES, "Scan of Photos: 341 duplicates")
+    assert message.body.splitlines()[0] == "341 files duplicate others (341 MB). `dedupctl report` lists them."
+    assert message.body.endswith("… and 331 more")
+    assert message.lane is Lane.SCANS
+    assert not rules.rules.holds_scans
+
+
+def test_a_scan_without_duplicates_says_nothing():
+    rules = Rules()
+    assert rules.take(scan_finished(1), 0.0) is None
+    assert rules.due(1.0, done=True) == []
+    assert not rules.rules.holds_scans
+
+
+def test_each_root_has_its_own_sum():
+    rules = Rules()
+    rules.take(duplicate(1, origin=Origin.SCAN), 0.0)
+    rules.take(duplicate(2, origin=Origin.SCAN, root=PHONE), 0.0)
+    rules.take(scan_finished(3, PHOTOS), 1.0)
+    assert [m.first for m in rules.due(2.0, done=True)] == [1]
+    rules.take(scan_finished(4, PHONE), 3.0)
+    assert [m.first for m in rules.due(4.0, done=True)] == [2]
+
+
+def test_work_of_an_earlier_run_is_summed_up_without_the_end_of_its_scan():
+    rules = Rules(gather_at_most_s=60)
+    rules.take(duplicate(1, origin=Origin.SCAN), 0.0)
+    assert rules.due(59.0, done=True) == []
+    assert len(rules.due(60.0, done=True)) == 1
+
+
+def test_a_scan_does_not_hold_back_arrivals():
+    rules = Rules()
+    rules.take(duplicate(1, origin=Origin.SCAN), 0.0)
+    assert rules.take(duplicate(2), 0.0)
+    assert [lane_of(e) for e in (duplicate(1, origin=Origin.SCAN), scan_finished(2), duplicate(3))] == [
+        Lane.SCANS, Lane.SCANS, Lane.NEWS,
+    ]  # fmt: skip
+
+
+def test_scans_can_be_left_out():
+    rules = Rules(on_scan=False)
+    rules.take(duplicate(1, origin=Origin.SCAN), 0.0)
+    rules.take(scan_finished(2), 0.0)
+    assert rules.due(1000.0, done=True) == []
+
+
+# ------------------------------------------------------------------------------------------- the state of things
+
+
+def suspect(sequence):
+    return event(sequence, RootSuspect(root=PHOTOS, root_path=b"/srv/Photos", reason="it is empty", known_files=1200))
+
+
+def test_a_suspect_root_alerts_once_until_it_is_back():
+    rules = Rules()
+    message = rules.take(suspect(1), 0.0)
+    assert message.is_urgent
+    assert "it is empty" in message.body
+    assert "1,200 files" in message.body
+    assert rules.take(suspect(2), 1.0) is None
+    back = rules.take(event(3, RootOnline(root=PHOTOS, root_path=b"/srv/Photos", was_accepted=False)), 2.0)
+    assert back.kind is AlertKind.ROOT_ONLINE
+    assert rules.take(suspect(4), 3.0).kind is AlertKind.ROOT_SUSPECT
+
+
+def test_a_degradation_alerts_once_a_day_whatever_its_figures():
+    rules = Rules()
+    told = [
+        rules.take(event(1 + n, Degraded(what="watching", message=f"{n} folders without watches")), at)
+        for n, at in enumerate((0.0, 1.0, DEGRADED_AGAIN_S - 1, DEGRADED_AGAIN_S))
+    ]
+    assert [m is not None for m in told] == [True, False, False, True]
+    assert rules.take(event(9, Degraded(what="watching", message="the watcher died")), 5.0)
+
+
+def test_a_file_set_aside_is_no_alert():
+    fact = FileSetAside(path=FilePath(root=PHOTOS, directory=b"", name=b"x"), code=ProblemCode.DAMAGED, detail="no end")
+    assert Rules().take(event(1, fact), 0.0) is None
+
+
+# ------------------------------------------------------------------------------------------------ limits and retries
+
+
+def test_no_hour_has_more_messages_than_the_limit():
+    limit = HourlyLimit(3)
+    sent = []
+    for second in range(0, 8000, 10):
+        if limit.wait_s(second) == 0:
+            limit.note_sent(second)
+            sent.append(second)
+    assert sent == [0, 10, 20, 3600, 3610, 3620, 7200, 7210, 7220]
+    assert limit.wait_s(7230) == 3570
+
+
+def test_a_summary_says_how_many_alerts_and_what_each_was():
+    rules = Rules()
+    one = rules.take(duplicate(4), 0.0)
+    many = replace(one, title="12 new photos are duplicates", count=12, first=Sequence(9))
+    told = summary([one, many])
+    assert (told.kind, told.title, told.count, told.first) == ("summary", "2 more alerts", 13, 4)
+    assert told.body.splitlines() == [one.body, "12 new photos are duplicates"]
+    assert summary([one]) is one
+
+
+def test_retries_come_later_and_later():
+    assert [retry_delay_s(n) for n in (1, 2, 3, 4)] == [1.0, 5.0, 30.0, 120.0]
+    assert retry_delay_s(1000) == RETRY_DELAYS_S[-1]
