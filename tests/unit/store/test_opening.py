@@ -1,0 +1,174 @@
+"""A store opens in a safe place, in a state that it can believe, or says what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from dedupd.core.errors import AccessError, AlreadyRunningError, StopError, StoreDamagedError, StoreTooNewError
+from dedupd.core.records import RootId, RootRecord, RootState, Sequence
+from dedupd.store import LmdbLibrary, check
+from dedupd.store.frame import framed, number_body
+from dedupd.store.state_directory import filesystem_of, refuse_network_filesystem
+
+MOUNTINFO = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw
+30 27 0:40 / /mnt/nas rw - nfs4 nas:/photos rw
+31 30 8:1 / /mnt/nas/local rw - xfs /dev/sda1 rw
+32 27 8:2 / /mnt/two\040words rw - btrfs /dev/sdb1 rw
+33 27 0:41 / /mnt/hidden rw - ext4 /dev/sdc1 rw
+34 33 0:42 / /mnt/hidden rw - fuse.sshfs me@there: rw
+garbage
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (b"/home/me/state", "ext4"),
+        (b"/mnt/nas", "nfs4"),
+        (b"/mnt/nas/state", "nfs4"),
+        (b"/mnt/nasty/state", "ext4"),
+        (b"/mnt/nas/local/state", "xfs"),
+        (b"/mnt/two words/state", "btrfs"),
+        (b"/mnt/hidden/state", "fuse.sshfs"),
+    ],
+)
+def test_the_filesystem_is_that_of_the_innermost_topmost_mount(path: bytes, kind: str) -> None:
+    assert filesystem_of(path, MOUNTINFO) == kind
+
+
+def test_the_filesystem_agrees_with_the_kernel_about_proc() -> None:
+    assert filesystem_of(b"/proc/self", Path("/proc/self/mountinfo").read_bytes()) == "proc"
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse", "fuse.sshfs", "fuseblk"])
+def test_a_network_filesystem_is_refused_with_the_remedy(kind: str) -> None:
+    with pytest.raises(StopError, match=rf"/state: .*{re.escape(kind)}.*local disk"):
+        refuse_network_filesystem(kind, Path("/state"))
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "f2fs", ""])
+def test_a_local_filesystem_is_accepted(kind: str) -> None:
+    refuse_network_filesystem(kind, Path("/state"))
+
+
+def test_only_its_owner_may_read_the_state(tmp_path: Path) -> None:
+    old_umask = os.umask(0)
+    try:
+        LmdbLibrary(tmp_path / "new" / "state").close()
+    finally:
+        os.umask(old_umask)
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "new/state", *tmp_path.rglob("state/**/*")]
+    }
+    assert modes == {"state": 0o700, "lock": 0o600, "library": 0o700, "data.mdb": 0o600, "lock.mdb": 0o600}
+
+
+def test_a_second_library_on_one_state_directory_is_refused(tmp_path: Path) -> None:
+    library = LmdbLibrary(tmp_path)
+    with pytest.raises(AlreadyRunningError, match=f"process {os.getpid()} uses"):
+        LmdbLibrary(tmp_path)
+    library.close()
+    LmdbLibrary(tmp_path).close()
+
+
+def test_a_store_that_was_not_closed_says_so_once(tmp_path: Path) -> None:
+    assert LmdbLibrary(tmp_path / "never opened").was_closed_cleanly
+    opens = "import sys, os; from pathlib import Path; from dedupd.store import LmdbLibrary"
+    opens += "; library = LmdbLibrary(Path(sys.argv[1])); os._exit(0)"
+    subprocess.run([sys.executable, "-c", opens, str(tmp_path)], check=True)
+    assert not check(tmp_path).was_closed_cleanly
+    library = LmdbLibrary(tmp_path)
+    assert not library.was_closed_cleanly
+    library.close()
+    assert check(tmp_path).was_closed_cleanly
+    library = LmdbLibrary(tmp_path)
+    assert library.was_closed_cleanly
+    library.close()
+
+
+def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    LmdbLibrary(tmp_path).close()
+    with lmdb.open(str(tmp_path / "library"), max_dbs=1) as env:
+        meta = env.open_db(b"meta", create=False)
+        with env.begin(write=True) as txn:
+            txn.put(b"schema", framed(b"schema", number_body(99)), db=meta)
+    before = (tmp_path / "library/data.mdb").read_bytes()
+    for refused in (LmdbLibrary, check):
+        with pytest.raises(StoreTooNewError, match="schema 99"):
+            refused(tmp_path)
+    assert (tmp_path / "library/data.mdb").read_bytes() == before
+
+
+def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/data.mdb").write_bytes(b"not a store" * 1000)
+    with pytest.raises(StoreDamagedError, match="Your photos are not touched"):
+        LmdbLibrary(tmp_path)
+    assert not check(tmp_path).is_clean
+
+
+@pytest.mark.parametrize("left", [0.9, 0.5, 0.1])
+def test_a_store_that_was_cut_off_is_refused_and_does_not_end_the_process(tmp_path: Path, left: float) -> None:
+    library = LmdbLibrary(tmp_path)
+    with library.transaction() as txn:
+        for number in range(1, 500):
+            txn.put_root(root_with_reason(number))
+    library.close()
+    data = tmp_path / "library/data.mdb"
+    os.truncate(data, int(data.stat().st_size * left))
+    with pytest.raises(StoreDamagedError, match=r"data\.mdb ends too early"):
+        LmdbLibrary(tmp_path)
+    report = check(tmp_path)
+    assert report.findings[0].table == "pages"
+    assert report.rows == {}
+
+
+def root_with_reason(number: int) -> RootRecord:
+    return RootRecord(
+        id=RootId(number),
+        path=b"/",
+        identity=None,
+        state=RootState.SUSPECT,
+        state_reason="x" * 1000,
+        last_full_scan_ns=None,
+        added_at_ns=0,
+    )
+
+
+def test_a_state_directory_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StopError, match=r"file/state"):
+        LmdbLibrary(tmp_path / "file" / "state")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="NOT TESTED, a directory without permission: root may write anywhere")
+def test_a_state_directory_without_permission_is_an_access_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(AccessError, match="not writable"):
+        LmdbLibrary(tmp_path / "state")
+
+
+def test_checking_where_there_is_no_store_says_so_and_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(StopError, match="no dedupd store"):
+        check(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_transaction_inside_a_transaction_is_a_mistake_that_is_named(tmp_path: Path) -> None:
+    library = LmdbLibrary(tmp_path)
+    with library.transaction() as outer:
+        with pytest.raises(RuntimeError, match="transaction open"), library.transaction() as inner:
+            inner.new_root_id()
+        outer.set_cursor("kept", Sequence(1))
+    with library.view() as view:
+        assert view.cursor("kept") == 1
+    library.close()
