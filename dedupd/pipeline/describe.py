@@ -70,6 +70,7 @@ class _Work:
 class _Done:
     work: _Work
     outcome: ReadFile | Problem
+    is_second_look: bool = False  # it waited for the one that decodes its content
 
 
 class Describe(Stage):
@@ -124,7 +125,8 @@ class Describe(Stage):
         self._capacity = 2 * workers + 2
         self._arrivals: deque[tuple[FilePath, Origin]] = deque()
         self._backlog: deque[FilePath] = deque()
-        self._in_flight: set[FilePath] = set()
+        self._in_flight: set[FilePath] = set()  # from the request to the commit, so that nothing is read twice
+        self._reading = 0  # of them, how many the pool has
         self._results: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
         self._claims: dict[bytes, FilePath] = {}  # digest → who decodes it
         self._claims_lock = threading.Lock()
@@ -142,7 +144,7 @@ class Describe(Stage):
     @property
     def is_idle(self) -> bool:
         """Whether it has nothing under way; the store may still hold pending files."""
-        return not (self._in_flight or self._arrivals or self._waiting)
+        return not (self._in_flight or self._arrivals)
 
     def _wake(self) -> None:
         self._results.put(None)
@@ -156,7 +158,7 @@ class Describe(Stage):
     # ------------------------------------------------------------------------------------------------ asking the pool
 
     def _refill(self) -> None:
-        while len(self._in_flight) < self._capacity and not self.is_stopping:
+        while self._reading < self._capacity and not self.is_stopping:
             taken = self._next_path()
             if taken is None:
                 return
@@ -168,6 +170,7 @@ class Describe(Stage):
                 continue  # suspect: it stays pending until the root is back
             work = _Work(path=path, absolute=root + b"/" + path.relative(), origin=origin)
             self._in_flight.add(path)
+            self._reading += 1
             priority = Priority.ARRIVAL if origin is Origin.ARRIVAL else Priority.BACKLOG
             future = self._reader.read(work.absolute, is_known=self._claimer(path), priority=priority)
             future.add_done_callback(lambda f, w=work: self._receive(w, f))  # type: ignore[misc]  # mypy: no lambda defaults
@@ -222,7 +225,7 @@ class Describe(Stage):
                     break
                 continue
             batch.append(done)
-            self._in_flight.discard(done.work.path)
+            self._reading -= not done.is_second_look
             self._refill()
         return batch
 
@@ -289,8 +292,8 @@ class Describe(Stage):
         assert isinstance(done.outcome, ReadFile)
         stat, path = done.outcome.stat, done.work.path
         record = txn.file(path)
-        if record is None:
-            return  # its root was forgotten meanwhile
+        if record is None or (record.stage is FileStage.INDEXED and record.content == content.id):
+            return  # its root was forgotten meanwhile, or it was asked for twice
         copies, is_link = self._other_files(txn, content.id, path, stat)
         txn.put_file(
             replace(
@@ -365,13 +368,15 @@ class Describe(Stage):
     def _release(self, batch: Sequence[_Done]) -> None:
         """Give back the batch's claims and let the copies that waited for them go on."""
         paths = {done.work.path for done in batch}
+        self._in_flight -= paths
+        self._in_flight |= {done.work.path for waiting in self._waiting.values() for done in waiting}
         with self._claims_lock:
             freed = [digest for digest, path in self._claims.items() if path in paths]
             for digest in freed:
                 del self._claims[digest]
         for digest in freed:
             for done in self._waiting.pop(digest, []):
-                self._results.put(done)
+                self._results.put(replace(done, is_second_look=True))
 
 
 def _image_of(outcome: ReadFile | Problem) -> DecodedImage | None:
