@@ -33,7 +33,7 @@ from dedupd.core.records import Sequence as EventSequence
 
 _BEGUN = "alerts.begun"  # a cursor of 0 may also mean "from the first event on"
 _EVENTS_A_READ = 1000
-_LOOK_EVERY_S = 1.0  # so that stopping, and what is due, need no wake-up of their own
+_LOOK_EVERY_S = 0.5  # so that stopping needs no wake-up of its own
 _KEEP_CURSOR_EVERY_S = 5.0  # each is a synchronous commit
 
 _log = logging.getLogger("dedupd.alerts")
@@ -61,11 +61,13 @@ class AlertWatcher:
         clock: Callable[[], float] = time.monotonic,
         delays_s: Sequence[float] = RETRY_DELAYS_S,
         give_up_s: float = GIVE_UP_S,
+        look_every_s: float = _LOOK_EVERY_S,
     ) -> None:
         self._library = library
         self._rules = AlertRules(policy)
         self._root_paths = root_paths
         self._clock = clock
+        self._look_every_s = look_every_s
         self._outlets = [
             Outlet(c, done=self._done, per_hour=per_hour, delays_s=delays_s, give_up_s=give_up_s, clock=clock)
             for c in channels
@@ -111,7 +113,10 @@ class AlertWatcher:
         if self._thread.is_alive():
             return False
         if self._failure is None and self._thread.ident is not None:
-            self._keep_cursors(at_once=True)
+            try:
+                self._keep_cursors(at_once=True)
+            except StopError as error:  # then the next start tells a few alerts again
+                _log.warning("alerts.cursor_not_kept reason=%r", str(error))
         return all_ended
 
     @property
@@ -146,13 +151,13 @@ class AlertWatcher:
             _log.error("alerts.stopped reason=%r", str(error))
 
     def _wait_for_news(self) -> bool:
-        """Wait until there are events, or something gathered is due, or about a second is over."""
+        """Wait until there are events, or something gathered is due, or it is time to look whether to stop."""
         due_s = self._rules.next_due_s()
-        wait_s = _LOOK_EVERY_S if due_s is None else min(_LOOK_EVERY_S, max(0.0, due_s - self._clock()))
+        wait_s = self._look_every_s if due_s is None else min(self._look_every_s, max(0.0, due_s - self._clock()))
         began_s = time.monotonic()
         has_news = self._library.wait_for_events(self._position, wait_s)
         if not has_news and time.monotonic() - began_s < wait_s / 2:
-            self._stop.wait(_LOOK_EVERY_S)  # the library has ended and no longer waits
+            self._stop.wait(self._look_every_s)  # the library has ended and no longer waits
         return has_news
 
     def _read(self) -> bool:
