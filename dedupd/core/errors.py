@@ -60,6 +60,13 @@ class DiskFullError(StoreWriteError):
     exit_code = 74
 
 
+class FaultError(StopError):
+    """A part of dedupd met a bug. Going on with half a pipeline would be silence where an alert is due."""
+
+    code = "fault"
+    exit_code = 70  # EX_SOFTWARE
+
+
 class DegradedError(DedupdError):
     """Something dedupd can go on without (index snapshot, a device); reported in status and by an alert."""
 

@@ -60,6 +60,7 @@ class ProblemCode(StrEnum):
     TOO_MANY_PIXELS = "too-many-pixels"  # the picture is over the pixel limit (a decompression bomb, or a giant scan)
     TIMEOUT = "decoder-timeout"  # decoding took longer than allowed
     DECODER_DIED = "decoder-died"  # the decoder process died on this file twice
+    NOT_DESCRIBED = "not-described"  # decoded, but the model failed on it: a fault of dedupd or of the model
     NO_PERMISSION = "no-permission"  # dedupd may not read it
     IO_ERROR = "io-error"  # the disk or the network failed while reading
     NOT_REGULAR = "not-a-regular-file"  # a pipe, a device, a socket

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
+from dedupd.core.errors import DedupdError, FaultError
 from dedupd.daemon.log import fields
 
 _log = logging.getLogger(__name__)
@@ -36,5 +37,12 @@ class CrashBox:
 
     def raise_first(self) -> None:
         """Raise the first crash, if there was one, so that its exit code becomes the process's."""
-        if self._first is not None:
-            raise self._first[1]
+        if self._first is None:
+            return
+        stage, error = self._first
+        if isinstance(error, DedupdError):
+            raise error
+        raise FaultError(
+            f"the stage {stage!r} ended by a fault of dedupd ({type(error).__name__}: {error}). Nothing that was "
+            "stored is lost; start it again, and report the lines above."
+        ) from error

@@ -6,6 +6,7 @@ links are recognised by their digest while the file is being read. Does not comp
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections import deque
@@ -43,6 +44,8 @@ from dedupd.core.records import (
 from dedupd.pipeline.facts import duplicate_found, present_files, same_bytes_matches, tied_matches
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
+
+_log = logging.getLogger(__name__)
 
 _BATCH_FILES = 64  # one commit: full sync costs 0.2 % of decoding then (notes, LMDB)
 _BATCH_WAIT_S = 0.25
@@ -232,18 +235,16 @@ class Describe(Stage):
     # ------------------------------------------------------------------------------------------------------ committing
 
     def _commit(self, batch: Sequence[_Done]) -> None:
-        fresh = [done for done in batch if _image_of(done.outcome) is not None]
-        descriptors = self._embed(fresh)
+        fresh, failed = self._embed([done for done in batch if _image_of(done.outcome) is not None])
+        others = [done for done in batch if _image_of(done.outcome) is None] + failed
         described: dict[ContentId, Origin] = {}
         again: list[tuple[FilePath, Origin]] = []
         with self._library.transaction() as txn:
-            for done, descriptor in zip(fresh, descriptors, strict=True):
+            for done, descriptor in fresh:
                 content = self._add_content(txn, done, descriptor)
                 described.setdefault(content.id, done.work.origin)
                 self._index_file(txn, done, content)
-            for done in batch:
-                if _image_of(done.outcome) is not None:
-                    continue
+            for done in others:
                 match done.outcome:
                     case ReadFile(digest=digest, image=None):
                         known = txn.content_by_digest(digest)
@@ -261,16 +262,24 @@ class Describe(Stage):
         if described:
             self._on_described(described)
 
-    def _embed(self, fresh: Sequence[_Done]) -> list[Descriptor]:
+    def _embed(self, fresh: Sequence[_Done]) -> tuple[list[tuple[_Done, Descriptor]], list[_Done]]:
+        """Describe the batch's new pictures; the model's failure on one must not stop the others."""
+        described: list[tuple[_Done, Descriptor]] = []
+        failed: list[_Done] = []
         if not fresh:
-            return []
-        items = []
+            return described, failed
+        try:
+            descriptors = self._embedder.embed([_item_of(done) for done in fresh]).result()
+            return list(zip(fresh, descriptors, strict=True)), failed
+        except Exception:  # noqa: BLE001 - the same
+            _log.exception("describe.batch-failed files=%d", len(fresh))
         for done in fresh:
-            image = _image_of(done.outcome)
-            assert image is not None
-            assert isinstance(done.outcome, ReadFile)
-            items.append(EmbedItem(digest=done.outcome.digest, path=done.work.absolute, small=image.small))
-        return self._embedder.embed(items).result()
+            try:
+                described += zip([done], self._embedder.embed([_item_of(done)]).result(), strict=True)
+            except Exception as error:  # noqa: BLE001 - recorded with the file; the stage must outlive one picture
+                detail = f"the model failed on it: {type(error).__name__}"
+                failed.append(replace(done, outcome=_problem(ProblemCode.NOT_DESCRIBED, detail)))
+        return described, failed
 
     def _add_content(self, txn: LibraryTransaction, done: _Done, descriptor: Descriptor) -> ContentRecord:
         read, image = done.outcome, _image_of(done.outcome)
@@ -377,6 +386,16 @@ class Describe(Stage):
         for digest in freed:
             for done in self._waiting.pop(digest, []):
                 self._results.put(replace(done, is_second_look=True))
+
+
+def _item_of(done: _Done) -> EmbedItem:
+    assert isinstance(done.outcome, ReadFile)
+    assert isinstance(done.outcome.image, DecodedImage)
+    return EmbedItem(digest=done.outcome.digest, path=done.work.absolute, small=done.outcome.image.small)
+
+
+def _problem(code: ProblemCode, detail: str) -> Problem:
+    return Problem(code=code, detail=detail, at_ns=0, retry_at_ns=None)
 
 
 def _image_of(outcome: ReadFile | Problem) -> DecodedImage | None:
