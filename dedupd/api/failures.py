@@ -53,7 +53,10 @@ def failure_response(error: Exception) -> Response:
     """The answer for an error. What is not ours is a 500 that says nothing of the inside."""
     match error:
         case RefusedError():
-            return _answer(error.status, error.error)
+            response = _answer(error.status, error.error)
+            # Part of the body may be on its way still; without this uvicorn would read on and drop it, without end.
+            response.headers["connection"] = "close"
+            return response
         case DedupdError():
             status = next((status for kind, status in _STATUS if isinstance(error, kind)), 503)
             return _answer(status, error)

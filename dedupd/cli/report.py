@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,24 +39,23 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
 
 def _write_whole(name: str, pieces: Iterable[bytes]) -> None:
-    """Write beside the file, then put it in its place: a broken report never replaces a good one."""
-    target = Path(name)
-    directory = target.parent
-    with told_by_name(str(directory)):
-        fd, temporary = tempfile.mkstemp(dir=directory, prefix=".dedupctl-")
-    try:
-        with os.fdopen(fd, "wb") as file:
-            for piece in pieces:
-                with told_by_name(name):
-                    file.write(piece)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(fd, 0o666 & ~umask)  # mkstemp makes 0600; a report is to be read like any file
-        with told_by_name(name):
-            Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write beside the file, then put it in its place: a broken report never replaces a good one.
+
+    A link is followed; what is no regular file (/dev/stdout, a pipe) is written to as it is.
+    """
+    with told_by_name(name):
+        target = Path(name).resolve()
+        if target.exists() and not target.is_file():
+            with target.open("wb") as special:
+                special.writelines(pieces)
+            return
+        temporary = target.with_name(f".dedupctl-report.{os.getpid()}")
+        try:
+            with temporary.open("xb") as file:  # the umask decides who may read it
+                file.writelines(pieces)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _print_table(report: ReportMessage, output: Output) -> None:
