@@ -168,6 +168,19 @@ def test_similarities_come_from_the_store_and_not_from_the_index():
     assert {n.content: n.similarity for n in found}[ContentId(3)] == pytest.approx(float(query[0, 0]), abs=1e-6)
 
 
+def test_order_is_right_where_neighbours_differ_by_less_than_the_index_can_tell():
+    shelf = Shelf(1_000)
+    assert shelf.index.grow_if_due()
+    rng = np.random.default_rng(11)
+    rows = np.concatenate([np.full((300, 1), 3), rng.normal(size=(300, DIM - 1)) * 0.1], axis=1).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    shelf.add({ContentId(5_000 + i): row[None] for i, row in enumerate(rows)})
+    query = np.eye(1, DIM, dtype=np.float32)
+    nearest_first = (5_000 + np.argsort(-rows[:, 0], kind="stable")).tolist()
+    found = shelf.index.search([query], limit=200, min_similarity=0.9)[0]
+    assert [n.content for n in found] == nearest_first[:200]
+
+
 @pytest.mark.parametrize(("count", "lists"), [(0, 1), (1, 1), (3, 3), (50_000, 1024), (100_000, 1024), (10**6, 4096)])
 def test_number_of_lists_is_the_power_of_two_nearest_to_four_roots(count, lists):
     assert lists_for(count) == lists
