@@ -1,7 +1,7 @@
 """Does the descriptor put a copy's original among the candidates? `python benchmarks/candidates.py TRUTH.csv`.
 
-TRUTH.csv names pictures (path, role, source_id, transform) below its own directory; --distractors adds the tar shards of
-another directory as unrelated pictures. Prints recall by transformation, in both directions (the copy arrives last, the
+TRUTH.csv names pictures (path, role, source_id, transform) below its own directory; --distractors adds the tar shards
+of another directory as unrelated pictures. Prints recall by transformation, in both directions (the copy arrives last, the
 original arrives last), then what a threshold costs in candidates a picture. Other copies of a source are never counted
 as false, nor as ahead of the original.
 """
@@ -119,8 +119,12 @@ def main() -> None:
     for pair in zip(*both, strict=True):
         by_transform[pair[0].transform].append(pair)
     for name, pairs in [*sorted(by_transform.items()), ("all", list(zip(*both, strict=True)))]:
-        print(f"{name:22} {len(pairs):4}   " + "   ".join(recalls(list(p), threshold) for p in zip(*pairs, strict=True)))
-    print("\nthreshold   recall@32: copy asks / original asks   unrelated candidates a picture: mean / median / over 32")
+        print(
+            f"{name:22} {len(pairs):4}   " + "   ".join(recalls(list(p), threshold) for p in zip(*pairs, strict=True))
+        )
+    print(
+        "\nthreshold   recall@32: copy asks / original asks   unrelated candidates a picture: mean / median / over 32"
+    )
     for t in THRESHOLDS:
         share = [np.mean([p.ahead < LIMITS[-1] and p.similarity >= t for p in side]) for side in both]
         count = (unrelated >= t).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Random edits that make synthetic copies of a photo, to fit the descriptor with. Pure: the generator is an argument."""
+"""Random edits that make synthetic copies of a photo, to fit the descriptor with. Randomness is an argument."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def overlay(pixels: Pixels, rng: Generator) -> Pixels:
     kind = rng.integers(3)
     x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
     if kind == 0:
-        cv2.rectangle(out, (x, y), (x + int(width * rng.uniform(0.1, 0.5)), y + int(height * rng.uniform(0.05, 0.2))), colour, -1)
+        cv2.rectangle(
+            out, (x, y), (x + int(width * rng.uniform(0.1, 0.5)), y + int(height * rng.uniform(0.05, 0.2))), colour, -1
+        )
     elif kind == 1:
         cv2.circle(out, (x, y), int(width * rng.uniform(0.04, 0.15)), colour, -1)
     else:
@@ -65,7 +67,9 @@ def frame(pixels: Pixels, rng: Generator) -> Pixels:
     """A border or caption bar, or what a trim that missed by a little leaves of one."""
     height, width = pixels.shape[:2]
     most = 0.16 if rng.random() < 0.3 else 0.05
-    top, bottom, left, right = (int(side * rng.uniform(0, most) * (rng.random() < 0.6)) for side in (height, height, width, width))
+    top, bottom, left, right = (
+        int(side * rng.uniform(0, most) * (rng.random() < 0.6)) for side in (height, height, width, width)
+    )
     level = int(rng.choice([0, 255, rng.integers(0, 256)]))
     return cv2.copyMakeBorder(pixels, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(level,) * 3)
 

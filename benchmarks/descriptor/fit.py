@@ -48,7 +48,7 @@ def random_orientation(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 def whole_features(pixels: np.ndarray) -> np.ndarray:
     part = box_coefficients(pixels.astype(np.float32), find_boxes(pixels).whole)
-    return squash(part.luma[:LUMA_SIDE, :LUMA_SIDE], part.chroma[:, :CHROMA_SIDE, :CHROMA_SIDE])
+    return squash(part.luma[None, :LUMA_SIDE, :LUMA_SIDE], part.chroma[None, :, :CHROMA_SIDE, :CHROMA_SIDE])[0]
 
 
 def copies_features(train: Path, copies: int) -> np.ndarray:
@@ -106,7 +106,8 @@ def main() -> None:
         is_held = np.arange(len(samples)) % HOLD_OUT_EVERY == 0
         matrix, offset = discriminant(samples[~is_held])
         for name, m, o in (("features", np.eye(FEATURES), np.zeros(FEATURES)), ("projected", matrix, offset)):
-            print(f"{name:10s} recall@1 {recall(samples[is_held], m, o)[0]:.3f} @10 {recall(samples[is_held], m, o)[1]:.3f}")
+            first, ten = recall(samples[is_held], m, o)
+            print(f"{name:10s} recall@1 {first:.3f} @10 {ten:.3f}")
         return
     matrix, offset = discriminant(samples)
     np.savez(arguments.out, matrix=matrix.astype(np.float16), offset=offset.astype(np.float16))

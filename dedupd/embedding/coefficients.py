@@ -13,7 +13,6 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from dedupd.core.records import Pixels
 from dedupd.embedding.trim import PixelBox
 
 Floats = npt.NDArray[np.float32]
@@ -22,6 +21,8 @@ LUMA_SIDE = 16  # frequencies compared a side: those that a 64 px thumbnail stil
 CHROMA_SIDE = 6
 FINE_LUMA_SIDE = 32  # frequencies kept a side, so that windows down to 0.7 of the picture can be derived from them
 FINE_CHROMA_SIDE = 12
+
+_ONE_THREAD_PRODUCTS = 250_000  # OpenBLAS goes parallel from 262,144 multiplications a product (interface/gemm.c)
 
 # ITU-R BT.601 as JPEG uses it: rows Y, Cb, Cr of R, G, B.
 _YCC_OF_RGB = np.array(
@@ -61,19 +62,6 @@ def cosine_integrals(size_px: int, frequencies: int) -> Floats:
     return _frozen(table)
 
 
-@lru_cache(maxsize=64)
-def window_table(side: float, start: float, frequencies: int, fine: int) -> Floats:
-    """What turns the coefficients of [0, 1] into those of [start, start + side] along one axis.
-
-    Returns:
-        float32 [frequencies, fine], read-only.
-    """
-    points = 1024  # midpoint rule; exact to 1e-5 at 32 frequencies
-    x = (np.arange(points) + 0.5) / points
-    within = _cosines(x, frequencies)
-    return _frozen(within @ _cosines(start + side * x, fine).T / points)
-
-
 def box_coefficients(pixels: Floats, box: PixelBox) -> Coefficients:
     """Coefficients of one box of a picture.
 
@@ -82,22 +70,47 @@ def box_coefficients(pixels: Floats, box: PixelBox) -> Coefficients:
         box: which part.
     """
     part = pixels[box.top : box.bottom]
-    vertical = cosine_integrals(box.height, FINE_LUMA_SIDE) @ part.reshape(box.height, -1)
-    vertical = vertical.reshape(FINE_LUMA_SIDE, -1, 3)[:, box.left : box.right]
-    horizontal = cosine_integrals(box.width, FINE_LUMA_SIDE)
-    rgb = horizontal @ vertical.transpose(2, 1, 0)
-    ycc = np.tensordot(_YCC_OF_RGB, rgb, axes=1).transpose(0, 2, 1)
-    return Coefficients(luma=ycc[0], chroma=ycc[1:, :FINE_CHROMA_SIDE, :FINE_CHROMA_SIDE])
+    vertical = product(cosine_integrals(box.height, FINE_LUMA_SIDE), part.reshape(box.height, -1))
+    ycc = vertical.reshape(FINE_LUMA_SIDE, -1, 3)[:, box.left : box.right] @ _YCC_OF_RGB.T
+    horizontal = cosine_integrals(box.width, FINE_LUMA_SIDE).T
+    blue_red = ycc[:FINE_CHROMA_SIDE, :, 1:].transpose(2, 0, 1)
+    chroma: Floats = np.matmul(blue_red, horizontal[:, :FINE_CHROMA_SIDE], dtype=np.float32)
+    return Coefficients(luma=product(ycc[:, :, 0], horizontal), chroma=chroma)
 
 
-def window_coefficients(whole: Coefficients, window: Window) -> tuple[Floats, Floats]:
-    """Luma [16, 16] and chroma [2, 6, 6] of a window, derived without looking at the pixels again."""
-    rows = window_table(window.side, window.top, LUMA_SIDE, FINE_LUMA_SIDE)
-    columns = window_table(window.side, window.left, LUMA_SIDE, FINE_LUMA_SIDE)
-    luma = rows @ whole.luma @ columns.T
-    rows = window_table(window.side, window.top, CHROMA_SIDE, FINE_CHROMA_SIDE)
-    columns = window_table(window.side, window.left, CHROMA_SIDE, FINE_CHROMA_SIDE)
-    return luma, rows @ whole.chroma @ columns.T
+def product(left: Floats, right: Floats) -> Floats:
+    """Matrix product [m, k] · [k, n], m ≥ 0, in pieces too small for the BLAS to wake its other threads.
+
+    Its threads would spin on cores that decoding needs (measured: seven times the CPU time on a busy machine) and gain
+    nothing at these sizes.
+    """
+    columns = max(1, _ONE_THREAD_PRODUCTS // max(1, left.size))
+    pieces = [left @ right[:, start : start + columns] for start in range(0, right.shape[1], columns)]
+    return np.concatenate(pieces, axis=1)
+
+
+def window_coefficients(whole: Coefficients, windows: tuple[Window, ...]) -> tuple[Floats, Floats]:
+    """Luma [n, 16, 16] and chroma [n, 2, 6, 6] of windows, derived without looking at the pixels again."""
+    rows, columns = _window_tables(windows, LUMA_SIDE, FINE_LUMA_SIDE)
+    luma: Floats = np.matmul(np.matmul(rows, whole.luma), columns, dtype=np.float32)
+    rows, columns = _window_tables(windows, CHROMA_SIDE, FINE_CHROMA_SIDE)
+    chroma: Floats = np.matmul(np.matmul(rows[:, None], whole.chroma), columns[:, None], dtype=np.float32)
+    return luma, chroma
+
+
+@lru_cache(maxsize=8)
+def _window_tables(windows: tuple[Window, ...], frequencies: int, fine: int) -> tuple[Floats, Floats]:
+    """What stands left and right of a picture's coefficients to give each window's: [n, k, fine] and [n, fine, k]."""
+    rows = np.stack([_window_table(window.side, window.top, frequencies, fine) for window in windows])
+    columns = np.stack([_window_table(window.side, window.left, frequencies, fine).T for window in windows])
+    return _frozen(rows), _frozen(columns)
+
+
+def _window_table(side: float, start: float, frequencies: int, fine: int) -> npt.NDArray[np.float64]:
+    """What turns `fine` coefficients of [0, 1] into `frequencies` of [start, start + side] along one axis."""
+    points = 1024  # midpoint rule; exact to 1e-5 at 32 frequencies
+    x = (np.arange(points) + 0.5) / points
+    return _cosines(x, frequencies) @ _cosines(start + side * x, fine).T / points
 
 
 def _cosines(x: npt.NDArray[np.float64], frequencies: int) -> npt.NDArray[np.float64]:

@@ -22,7 +22,7 @@ VERSION = 1  # raise it when code changes what comes out; constants and the matr
 TRIM_STEP = 0.015  # of a side: boxes closer than this are one view
 BODY_STEP = 0.02
 
-# Chosen by benchmarks/candidates.py: with these, originals are found by crops and crops by originals (docs/descriptor.md).
+# With these, originals are found by crops and crops by originals: benchmarks/candidates.py, docs/descriptor.md.
 STORED_WINDOW = Window(0.75, 0.125, 0.125)
 ASKED_WINDOWS = tuple(
     Window(side, top, left) for side in (0.8, 0.7) for top in (0.0, 1.0 - side) for left in (0.0, 1.0 - side)
@@ -39,7 +39,7 @@ def model_tag(projection: Projection) -> ModelTag:
         (module.__name__, name, value)
         for module in (trim, coefficients, features)
         for name, value in sorted(vars(module).items())
-        if name.isupper() and isinstance(value, int | float) and not name.startswith("_")
+        if name.isupper() and isinstance(value, int | float | tuple) and not name.startswith("_")
     ]
     own = (TRIM_STEP, BODY_STEP, STORED_WINDOW, ASKED_WINDOWS, WINDOW_CONTRAST, FLAT_NORM, FLAT_WEIGHT)
     digest = hashlib.blake2b(repr((constants, own)).encode() + projection.fingerprint(), digest_size=4).hexdigest()
@@ -61,12 +61,13 @@ def describe(pixels: Pixels, projection: Projection) -> Descriptor:
         ValueError: `pixels` is not of that shape and type, or empty.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or pixels.size == 0:
-        raise ValueError(f"cannot describe an array {pixels.dtype} {list(pixels.shape)}; uint8 [height, width, 3] needed")
+        shape = list(pixels.shape)
+        raise ValueError(f"cannot describe an array {pixels.dtype} {shape}; uint8 [height, width, 3] is needed")
     views, proper = _views(pixels)
-    blocks = [(view.luma[:LUMA_SIDE, :LUMA_SIDE], view.chroma[:, :CHROMA_SIDE, :CHROMA_SIDE]) for view in views]
-    turned = features.all_orientations(np.stack([features.squash(*block) for block in blocks]))
-    level = np.array([luma[0, 0] for luma, _ in blocks], dtype=np.float32)
-    of_views = _vectors(turned.reshape(-1, features.FEATURES), np.tile(level, features.ORIENTATIONS), projection)
+    luma = np.stack([view.luma[:LUMA_SIDE, :LUMA_SIDE] for view in views])
+    chroma = np.stack([view.chroma[:, :CHROMA_SIDE, :CHROMA_SIDE] for view in views])
+    turned = features.all_orientations(features.squash(luma, chroma)).reshape(-1, features.FEATURES)
+    of_views = _vectors(turned, np.tile(luma[:, 0, 0], features.ORIENTATIONS), projection)
     middle = _window_vectors(proper, (STORED_WINDOW,), projection)
     corners = _window_vectors(proper, ASKED_WINDOWS, projection)
     return Descriptor(
@@ -90,12 +91,10 @@ def _views(pixels: Pixels) -> tuple[list[Coefficients], Coefficients]:
 
 def _window_vectors(whole: Coefficients, windows: tuple[Window, ...], projection: Projection) -> Vectors:
     """Vectors of those windows that show something: float32 [0 … len(windows), dim]."""
-    blocks = [coefficients.window_coefficients(whole, window) for window in windows]
-    shown = [(luma, chroma) for luma, chroma in blocks if features.contrast(luma) >= WINDOW_CONTRAST]
-    if not shown:
-        return np.empty((0, projection.dim), dtype=np.float32)
-    level = np.array([luma[0, 0] for luma, _ in shown], dtype=np.float32)
-    return _vectors(np.stack([features.squash(*block) for block in shown]), level, projection)
+    luma, chroma = coefficients.window_coefficients(whole, windows)
+    is_shown = features.contrasts(luma) >= WINDOW_CONTRAST
+    luma, chroma = luma[is_shown], chroma[is_shown]
+    return _vectors(features.squash(luma, chroma), luma[:, 0, 0], projection)
 
 
 def _vectors(rows: Floats, level: Floats, projection: Projection) -> Vectors:
@@ -104,7 +103,7 @@ def _vectors(rows: Floats, level: Floats, projection: Projection) -> Vectors:
     Brightness 0 … 255 is a half turn in the plane of the first two axes, so black and white are opposite.
     """
     structure = np.minimum(np.linalg.norm(rows[:, : LUMA_SIDE**2], axis=1) / FLAT_NORM, 1.0)[:, None]
-    vectors: Vectors = rows @ projection.matrix + structure * projection.offset
+    vectors: Vectors = coefficients.product(rows, projection.matrix) + structure * projection.offset
     angle = np.pi * level / 255.0
     vectors[:, :2] += FLAT_WEIGHT * (1.0 - structure) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -45,7 +45,6 @@ def load_projection() -> Projection:
         matrix = arrays["matrix"].astype(np.float32)
         offset = arrays["offset"].astype(np.float32)
     if matrix.shape[0] != FEATURES or offset.shape != matrix.shape[1:]:
-        raise ValueError(
-            f"{MATRIX_FILE} holds a matrix of shape {matrix.shape} where [{FEATURES}, dim] was expected; install dedupd again"
-        )
+        shapes = f"{list(matrix.shape)} and {list(offset.shape)}"
+        raise ValueError(f"{MATRIX_FILE} holds {shapes}, not [{FEATURES}, dim] and [dim]; install dedupd again")
     return Projection(matrix=matrix, offset=offset)

@@ -15,15 +15,17 @@ from dedupd.core.records import Pixels
 
 Lines = npt.NDArray[np.uint8]  # [3, samples, lines]: RGB planes, the lines along the last axis
 Mask = npt.NDArray[np.bool_]
+KeptLines = Callable[[Lines, int], tuple[int, int]]  # lines and a tolerance → first and last-plus-one line kept
 
 SEARCH_SIDE_PX = 192  # long side at which boxes are looked for; half a percent of the picture is fine enough
 
-FLAT_RANGE = 25  # of 255: the spread of a border line in each channel; JPEG ringing stays below (measured)
+# Two passes, as a pillar box can hide a letter box. The second stands on the photo's own edge more often than not, so
+# it takes only what is as flat as drawn borders are: a clear sky spreads by 10 and more.
+FLAT_RANGES = (25, 8)  # of 255: the most a border line spreads in a channel, by pass; JPEG ringing stays below 25
 SAME_COLOUR = 10  # of 255: how far the mean of a border line may be from that of the outermost line (measured)
 MAX_TRIM_SHARE = 0.42  # of a side, at either end: what is left is at least a sixth of the picture
-PASSES = 2  # a pillar box can hide a letter box
 
-BACKGROUND_DISTANCE = 12  # of 255, in each channel: a pixel this near the outermost line's colour is background
+BACKGROUND_DISTANCES = (8, 4)  # of 255, by pass: a pixel this near the outermost line's colour is background
 BACKGROUND_EDGE_SHARE = 0.9  # of the outermost line: below, it has no one colour and nothing is cut
 BACKGROUND_SHARE = 0.5  # of a line: from here it is background with text on it, below it belongs to the picture
 MIN_KEPT_SHARE = 0.12  # of a side: the photo in a phone's screenshot is rarely less
@@ -80,8 +82,8 @@ def find_boxes(pixels: Pixels) -> Boxes:
 
     return Boxes(
         whole=full_size(start),
-        trimmed=full_size(_shrink(planes, start, _flat_ends)),
-        body=full_size(_shrink(planes, start, _longest_body)),
+        trimmed=full_size(_shrink(planes, start, _flat_ends, FLAT_RANGES)),
+        body=full_size(_shrink(planes, start, _longest_body, BACKGROUND_DISTANCES)),
     )
 
 
@@ -92,27 +94,24 @@ def differs(a: PixelBox, b: PixelBox, share: float) -> bool:
     return rows > share * a.height or columns > share * a.width
 
 
-def _shrink(planes: Lines, box: PixelBox, kept: Callable[[Lines], tuple[int, int]]) -> PixelBox:
-    """Apply a rule to rows and to columns until nothing goes any more; the longer side first, then the other."""
-    for _ in range(PASSES):
-        before = box
+def _shrink(planes: Lines, box: PixelBox, kept: KeptLines, tolerances: tuple[int, ...]) -> PixelBox:
+    """Apply a rule to rows, then to columns, once for each tolerance."""
+    for tolerance in tolerances:
         part = planes[:, box.top : box.bottom, box.left : box.right]
-        start, end = kept(part.transpose(0, 2, 1))
+        start, end = kept(part.transpose(0, 2, 1), tolerance)
         box = PixelBox(top=box.top + start, bottom=box.top + end, left=box.left, right=box.right)
-        start, end = kept(planes[:, box.top : box.bottom, box.left : box.right])
+        start, end = kept(planes[:, box.top : box.bottom, box.left : box.right], tolerance)
         box = PixelBox(top=box.top, bottom=box.bottom, left=box.left + start, right=box.left + end)
-        if box == before:
-            break
     return box
 
 
-def _flat_ends(lines: Lines) -> tuple[int, int]:
+def _flat_ends(lines: Lines, flat_range: int) -> tuple[int, int]:
     """First and last-plus-one line that is left without flat lines of one colour at either end."""
     count = lines.shape[2]
     ends = lines[:, :, [0, -1]]
-    if np.ptp(ends, axis=1).max(axis=0).min() > FLAT_RANGE:
+    if np.ptp(ends, axis=1).max(axis=0).min() > flat_range:
         return 0, count
-    is_flat = np.ptp(lines, axis=1).max(axis=0) <= FLAT_RANGE
+    is_flat = np.ptp(lines, axis=1).max(axis=0) <= flat_range
     mean = lines.mean(axis=1, dtype=np.float32)
     limit = int(MAX_TRIM_SHARE * count)
     return _run(is_flat, mean, limit), count - _run(is_flat[::-1], mean[:, ::-1], limit)
@@ -124,10 +123,10 @@ def _run(is_flat: Mask, mean: npt.NDArray[np.float32], limit: int) -> int:
     return limit if is_border.all() else int(np.argmin(is_border))
 
 
-def _longest_body(lines: Lines) -> tuple[int, int]:
+def _longest_body(lines: Lines, distance: int) -> tuple[int, int]:
     """First and last-plus-one of the longest run of lines that are not background."""
     count = lines.shape[2]
-    is_background = _background_lines(lines, 0) | _background_lines(lines, -1)
+    is_background = _background_lines(lines, 0, distance) | _background_lines(lines, -1, distance)
     if not is_background.any():
         return 0, count
     turns = np.flatnonzero(np.diff(np.concatenate(([True], is_background, [True])).astype(np.int8)))
@@ -139,11 +138,11 @@ def _longest_body(lines: Lines) -> tuple[int, int]:
     return (start, end) if end - start >= MIN_KEPT_SHARE * count else (0, count)
 
 
-def _background_lines(lines: Lines, edge: int) -> Mask:
+def _background_lines(lines: Lines, edge: int, distance: int) -> Mask:
     """Which lines are mostly of the colour of the first (0) or last (-1) one; none if that has no one colour."""
     colour = np.median(lines[:, :, edge], axis=1)[:, None]
-    low = np.clip(colour - BACKGROUND_DISTANCE, 0, 255).astype(np.uint8)
-    high = np.clip(colour + BACKGROUND_DISTANCE, 0, 255).astype(np.uint8)
+    low = np.clip(colour - distance, 0, 255).astype(np.uint8)
+    high = np.clip(colour + distance, 0, 255).astype(np.uint8)
     edge_line = lines[:, :, edge]
     if ((edge_line >= low) & (edge_line <= high)).all(axis=0).mean() < BACKGROUND_EDGE_SHARE:
         return np.zeros(lines.shape[2], dtype=np.bool_)

@@ -107,7 +107,9 @@ def test_batches_from_several_threads_do_not_mix(embedder):
     got: dict[int, list[bytes]] = {}
 
     def ask(number: int) -> None:
-        got[number] = [embedder.embed([item(pictures[number])]).result(DEADLINE_S)[0].stored.tobytes() for _ in range(5)]
+        got[number] = [
+            embedder.embed([item(pictures[number])]).result(DEADLINE_S)[0].stored.tobytes() for _ in range(5)
+        ]
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(pictures))]
     for thread in threads:

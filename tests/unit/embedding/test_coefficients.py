@@ -39,9 +39,9 @@ def test_a_derived_window_is_near_the_window_of_the_pixels(window: Window):
     height, width = PHOTO.shape[:2]
     top, left = round(window.top * height), round(window.left * width)
     cut = np.ascontiguousarray(PHOTO[top : top + round(window.side * height), left : left + round(window.side * width)])
-    derived = squash(*window_coefficients(box_coefficients(PHOTO.astype(np.float32), whole(PHOTO)), window))
+    derived = squash(*window_coefficients(box_coefficients(PHOTO.astype(np.float32), whole(PHOTO)), (window,)))[0]
     coefficients = box_coefficients(cut.astype(np.float32), whole(cut))
-    direct = squash(coefficients.luma[:16, :16], coefficients.chroma[:, :6, :6])
+    direct = squash(coefficients.luma[None, :16, :16], coefficients.chroma[None, :, :6, :6])[0]
     assert derived @ direct / np.linalg.norm(derived) / np.linalg.norm(direct) > 0.97
 
 
@@ -49,7 +49,7 @@ def test_orientations_are_the_features_of_the_oriented_picture():
     def of(pixels: np.ndarray) -> np.ndarray:
         exact = np.ascontiguousarray(pixels, dtype=np.float32)
         c = box_coefficients(exact, find_boxes(PHOTO).whole if exact.shape == PHOTO.shape else whole(exact))
-        return squash(c.luma[:16, :16], c.chroma[:, :6, :6])
+        return squash(c.luma[None, :16, :16], c.chroma[None, :, :6, :6])[0]
 
     eight = all_orientations(of(PHOTO)[None])[:, 0]
     for place in range(8):

@@ -20,7 +20,9 @@ def framed(top: int, bottom: int, left: int, right: int, level: int) -> Pixels:
 
 def is_near(box: PixelBox, top: int, left: int) -> bool:
     expected = (top, top + PHOTO.shape[0], left, left + PHOTO.shape[1])
-    return all(abs(a - b) <= TOLERANCE_PX for a, b in zip((box.top, box.bottom, box.left, box.right), expected, strict=True))
+    return all(
+        abs(a - b) <= TOLERANCE_PX for a, b in zip((box.top, box.bottom, box.left, box.right), expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
