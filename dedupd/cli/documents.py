@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dedupd.protocol.failures import Failure
-from dedupd.protocol.names import RelationName
+from dedupd.protocol.fields import RelationName
 from dedupd.protocol.pictures import FindMessage
 
 VERDICTS = ("there", "looser", "missing", "unreadable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dedupd.protocol.names import OriginName, ProblemName, RelationName
+from dedupd.protocol.fields import OriginName, ProblemName, RelationName
 
 
 class EventMatch(Struct, frozen=True, kw_only=True):

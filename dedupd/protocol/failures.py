@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dedupd.protocol.names import ProblemName
+from dedupd.protocol.fields import ProblemName
 
 
 class Failure(Struct, frozen=True, kw_only=True):

@@ -1,14 +1,10 @@
-"""The stable words of the wire, for the schema and the command line.
+"""The stable words of the wire, for the schema and the command line. Imports nothing, so that `dedupctl --help` is fast.
 
 They repeat core's enumerations (a test compares them), because core.records imports numpy and the client side must
 start without it. Receivers keep words that they do not know, so a newer daemon can talk to an older client.
 """
 
 from __future__ import annotations
-
-from typing import Annotated
-
-from msgspec import Meta
 
 RELATIONS = ("same-bytes", "same-pixels", "re-encoded", "edited", "similar", "different")  # the closest first
 DUPLICATE_RELATIONS = RELATIONS[:4]
@@ -32,11 +28,3 @@ PROBLEM_CODES = (
     "not-a-regular-file",
     "still-changing",
 )
-
-
-RelationName = Annotated[str, Meta(extra_json_schema={"enum": list(RELATIONS)})]
-ActivityName = Annotated[str, Meta(extra_json_schema={"enum": list(ACTIVITIES)})]
-RootStateName = Annotated[str, Meta(extra_json_schema={"enum": list(ROOT_STATES)})]
-WatchStateName = Annotated[str, Meta(extra_json_schema={"enum": list(WATCH_STATES)})]
-OriginName = Annotated[str, Meta(extra_json_schema={"enum": list(ORIGINS)})]
-ProblemName = Annotated[str, Meta(extra_json_schema={"enum": list(PROBLEM_CODES)})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dedupd.protocol.names import RelationName
+from dedupd.protocol.fields import RelationName
 
 
 class FileMessage(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dedupd.protocol.names import RelationName
+from dedupd.protocol.fields import RelationName
 from dedupd.protocol.text import camera_text, path_b64, path_text, utc_text
 
 if TYPE_CHECKING:  # for the annotations only: core.records imports numpy, and dedupctl reads these messages without it

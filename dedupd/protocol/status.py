@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dedupd.protocol.names import ActivityName, ProblemName, RootStateName, WatchStateName
+from dedupd.protocol.fields import ActivityName, ProblemName, RootStateName, WatchStateName
 
 
 class WatchingMessage(Struct, frozen=True, kw_only=True):
