@@ -36,6 +36,7 @@ class Channel(Protocol):
     """One way to people."""
 
     name: str  # for logs and status; holds no secret
+    is_limited: bool  # whether the hourly limit counts here
 
     def send(self, message: AlertMessage) -> None:
         """Deliver, or raise RetryError with a reason that holds no secret."""
@@ -48,6 +49,7 @@ class LogChannel:
     """A line for each alert, for journald: `journalctl -u dedupd -g alert`."""
 
     name = "log"
+    is_limited = False
 
     def send(self, message: AlertMessage) -> None:
         """Write the line; never fails."""
@@ -77,6 +79,7 @@ class HookChannel:
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._is_closed = False
+        self.is_limited = True
         self.name = f"hook {os.path.basename(argv[0])}"  # noqa: PTH119  text, not a place on disk
 
     def send(self, message: AlertMessage) -> None:
@@ -136,6 +139,7 @@ class AppriseChannel:
     def __init__(self, url: str) -> None:
         scheme = url.partition("://")[0] if "://" in url else ""
         self.name = f"apprise {scheme}" if re.fullmatch(r"[a-zA-Z0-9+.-]{1,20}", scheme) else "apprise"
+        self.is_limited = True
         self._service = _service(url, self.name)
 
     def send(self, message: AlertMessage) -> None:

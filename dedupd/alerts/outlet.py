@@ -65,7 +65,7 @@ class Outlet:
     ) -> None:
         self._channel = channel
         self._done = done
-        self._limit = HourlyLimit(per_hour)
+        self._limit = HourlyLimit(per_hour) if channel.is_limited else None
         self._delays_s = delays_s
         self._give_up_s = give_up_s
         self._clock = clock
@@ -132,7 +132,7 @@ class Outlet:
                     self._waiting.remove(urgent)
                     self._sending = [urgent]
                     return True
-                wait_s = self._limit.wait_s(self._clock()) if self._waiting else None
+                wait_s = self._wait_s() if self._waiting else None
                 if wait_s == 0:
                     count = len(self._waiting) if was_held else 1
                     self._sending = [self._waiting.popleft() for _ in range(count)]
@@ -140,6 +140,9 @@ class Outlet:
                 was_held = wait_s is not None
                 self._changed.wait(wait_s)
         return False
+
+    def _wait_s(self) -> float:
+        return 0.0 if self._limit is None else self._limit.wait_s(self._clock())
 
     def _deliver(self) -> None:
         """Send what is in `_sending` until it is taken, given up, or the outlet stops."""
@@ -178,7 +181,8 @@ class Outlet:
         return None
 
     def _note_delivered(self) -> None:
-        self._limit.note_sent(self._clock())
+        if self._limit is not None:
+            self._limit.note_sent(self._clock())
         with self._changed:
             delivered, self._sending = self._sending, []
             self._sent += 1

@@ -90,8 +90,9 @@ def cursor(library, name="alerts"):
 class Recorder:
     """A channel that keeps what it is sent; while `is_broken` it fails, while `gate` is clear it hangs."""
 
-    def __init__(self, name="recorder"):
+    def __init__(self, name="recorder", *, is_limited=True):
         self.name = name
+        self.is_limited = is_limited
         self.messages = []
         self.is_broken = False
         self.gate = threading.Event()
@@ -295,8 +296,8 @@ def test_what_cannot_be_delivered_for_too_long_is_dropped_counted_and_logged(lib
 
 
 def test_over_the_hourly_limit_alerts_wait_and_come_as_one_but_urgent_ones_pass(library):
-    channel, now_s = Recorder(), [0.0]
-    with watching(library, channel, per_hour=2, clock=lambda: now_s[0]) as watcher:
+    channel, log, now_s = Recorder(), Recorder(is_limited=False), [0.0]
+    with watching(library, channel, log, per_hour=2, clock=lambda: now_s[0]) as watcher:
         for n in range(6):
             tell(library, duplicate(b"%d.jpg" % n))
         wait_until(lambda: watcher.channels()[0].waiting == 4)
@@ -308,6 +309,7 @@ def test_over_the_hourly_limit_alerts_wait_and_come_as_one_but_urgent_ones_pass(
         tell(library, duplicate(b"6.jpg"))
         wait_until(lambda: watcher.channels()[0].waiting == 0)
     assert [m.title for m in channel.messages[3:]] == ["5 more alerts"]
+    assert [m.count for m in log.messages] == [1] * 8  # the log has no limit
 
 
 def test_a_scan_is_summed_up_once_nothing_is_pending(library):
