@@ -303,7 +303,7 @@ class Describe(Stage):
         record = txn.file(path)
         if record is None or (record.stage is FileStage.INDEXED and record.content == content.id):
             return  # its root was forgotten meanwhile, or it was asked for twice
-        copies, is_link = self._other_files(txn, content.id, path, stat)
+        copies, is_link, was_moved = self._other_files(txn, content.id, path, stat)
         txn.put_file(
             replace(
                 record,
@@ -317,7 +317,7 @@ class Describe(Stage):
             )
         )
         matches = same_bytes_matches(copies, content.id)
-        if is_link or not matches:
+        if is_link or was_moved or not matches:
             return
         fact = duplicate_found(path, content, done.work.origin, matches + tied_matches(txn, self._ties(content.id)))
         if fact is not None:
@@ -325,12 +325,13 @@ class Describe(Stage):
 
     def _other_files(
         self, txn: LibraryTransaction, content: ContentId, path: FilePath, stat: FileStat
-    ) -> tuple[list[FileRecord], bool]:
-        """The content's other files that are really there, and whether one of them is this very inode.
+    ) -> tuple[list[FileRecord], bool, bool]:
+        """The content's other files that are really there, whether one is this very inode, and whether it moved here.
 
-        A row whose file is gone while this path holds its inode was moved here: the row goes.
+        A row whose file is gone while this path holds its inode was moved here: the row goes, and there is nothing to
+        tell.
         """
-        copies, is_link = [], False
+        copies, is_link, was_moved = [], False, False
         for other in present_files(txn, content):
             root = self._root_path(other.path.root)
             if other.path == path or root is None:
@@ -343,12 +344,13 @@ class Describe(Stage):
             if there is None:
                 if is_same_inode:
                     txn.remove_file(other.path)
+                    was_moved = True
                 continue
             if is_same_inode and (there.dev, there.ino) == (stat.dev, stat.ino):
                 is_link = True
             else:
                 copies.append(other)
-        return copies, is_link
+        return copies, is_link, was_moved
 
     def _set_aside(self, txn: LibraryTransaction, done: _Done, problem: Problem) -> None:
         record = txn.file(done.work.path)
