@@ -128,6 +128,7 @@ class DecodePool:
     def _answer(self, slot: _Slot, job: Job[_Answer]) -> _Answer | Problem:
         for _ in range(2):
             worker = slot.ready()
+            worker.jobs += 1
             try:
                 return job.attempt(worker)
             except UnreadableImageError as error:
@@ -164,7 +165,7 @@ class _Slot:
         self.process: WorkerProcess | None = None
 
     def ready(self) -> WorkerProcess:
-        """A live worker for one more job; RetryError if none can be started."""
+        """A live worker that may take one more job; RetryError if none can be started."""
         process = self.process
         if process is not None and (process.jobs >= self._limits.jobs_per_worker or not process.is_alive()):
             self.discard()
@@ -174,7 +175,6 @@ class _Slot:
             if self._stopped.is_set():
                 self.discard()
                 raise RetryError("the decode pool is closed")
-        process.jobs += 1
         return process
 
     def discard(self) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from dedupd.core.records import ProblemCode
 from dedupd.imaging import raw
+from dedupd.imaging.exif import ORIENTATION
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
 from dedupd.imaging.rgb import to_resizable
@@ -177,6 +178,8 @@ def _frames(picture: Picture, data: bytes, limits: DecodeLimits) -> Iterator[tup
     if _is_deep_colour(picture, data):
         if count > 1:
             raise UnreadableImageError(ProblemCode.UNSUPPORTED, "several frames of more than 8 bits a band")
+        if picture.format == "TIFF" and picture.tags.get(ORIENTATION, 1) != 1:  # OpenCV turns some of these, not all
+            raise UnreadableImageError(ProblemCode.UNSUPPORTED, "a turned TIFF of more than 8 bits a band")
         yield _turned(_deep_pixels(data), picture.orientation), 0
         return
     for frame in range(count):

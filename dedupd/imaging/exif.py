@@ -25,7 +25,7 @@ _DETAILS_WANTED = frozenset(
 )
 _MAX_TEXT_BYTES = 256
 _ENTRY_BYTES = 12
-_TEXT, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _SIGNED_RATIONAL = 2, 3, 4, 5, 7, 10
+_TEXT, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _SIGNED_RATIONAL, _DIRECTORY = 2, 3, 4, 5, 7, 10, 13
 _PREFIX = b"Exif\0\0"
 
 
@@ -94,7 +94,7 @@ class _Reader:
         if kind == _SHORT:
             start = at if count <= 2 else self._base + self.long_at(at)
             return self._number("H", start)
-        if kind == _LONG:
+        if kind in {_LONG, _DIRECTORY}:
             return self._number("I", at if count == 1 else self._base + self.long_at(at))
         if kind in {_RATIONAL, _SIGNED_RATIONAL}:
             start = self._base + self.long_at(at)

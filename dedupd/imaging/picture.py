@@ -39,6 +39,9 @@ DECODER_ERRORS = (
 
 _UNSUPPORTED_WORDS = ("unsupported", "unknown", "cannot handle")  # in Pillow's texts, seen on fuzzed files
 
+# libheif applies the container's rotation, and by its standard EXIF's says nothing more; Pillow turns TIFF by itself.
+_TURNED_BY_DECODER = frozenset({"HEIF", "TIFF"})
+
 # Turning these transposes on gives the picture as it is meant to be seen (EXIF 2.32, tag 274).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -117,8 +120,7 @@ def open_picture(data: bytes, limits: DecodeLimits) -> Picture:
         format=fmt,
         image=image,
         tags=tags,
-        # libheif has applied the container's rotation, and by its standard EXIF's says nothing more.
-        orientation=1 if fmt == "HEIF" else _orientation(tags),
+        orientation=1 if fmt in _TURNED_BY_DECODER else _orientation(tags),
         width_px=image.width,
         height_px=image.height,
         decoder="heif-1" if fmt == "HEIF" else PILLOW,

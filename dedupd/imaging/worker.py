@@ -44,8 +44,8 @@ def main() -> None:
         setup = wire.receive(sock, wire.request_decoder)
         assert isinstance(setup, wire.Setup)
         lock_down(setup.limits)
-        wire.send(sock, wire.Ready())
         silence()
+        wire.send(sock, wire.Ready())
         Worker(sock, setup.limits).serve()
 
 

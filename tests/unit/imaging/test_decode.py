@@ -1,0 +1,182 @@
+"""Odd modes, RAW files and previews become the picture that a person would see."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from dedupd.core.records import ProblemCode
+from dedupd.imaging.decode import decode, decode_preview
+from dedupd.imaging.digest import pixel_digest
+from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
+
+LIMITS = DecodeLimits()
+PHOTO = Image.fromarray(skimage.data.astronaut()).resize((96, 64))
+
+
+def encoded(image: Image.Image, fmt: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, fmt, **options)
+    return out.getvalue()
+
+
+def small(data: bytes) -> np.ndarray:
+    return decode(data, LIMITS).small.astype(int)
+
+
+def test_transparency_lies_on_white() -> None:
+    picture = PHOTO.convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 48, 64))
+    palette = PHOTO.quantize(16)
+    palette.info["transparency"] = palette.getpixel((0, 0))
+    for fmt in ("PNG", "WEBP", "TIFF", "AVIF"):
+        options = {"lossless": True} if fmt == "WEBP" else {}
+        shown = small(encoded(picture, fmt, **options))
+        assert (shown[:, :40] >= 253).all()
+        assert np.abs(shown[:, 60:] - np.asarray(PHOTO)[:, 60:]).mean() < 4
+    assert (small(encoded(palette, "PNG", transparency=palette.info["transparency"]))[0, 0] == 255).all()
+    assert (small(encoded(PHOTO.convert("LA"), "PNG")) == np.asarray(PHOTO.convert("L"))[..., None]).all()
+
+
+def test_a_transparent_picture_is_scaled_without_a_rim() -> None:
+    picture = Image.new("RGBA", (1600, 1200), (0, 0, 0, 0))  # black where nothing is seen
+    picture.paste((250, 250, 250, 255), (0, 0, 803, 1200))
+    assert small(encoded(picture, "PNG")).min() >= 249
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LAB"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        image = ImageCms.profileToProfile(
+            PHOTO, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+    else:
+        image = PHOTO.convert(mode)
+    assert image is not None
+    shown = small(encoded(image, "TIFF"))
+    expected = np.asarray((PHOTO if mode == "LAB" else image.convert("RGB")), dtype=int)
+    assert np.abs(shown - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.full((8, 8), 0x80FF, np.uint16), 0x80),
+        (np.full((8, 8), 0.5, np.float32), 128),
+        (np.full((8, 8), 100.0, np.float32), 100),
+        (np.full((8, 8), 0x8080, np.int32), 128),
+        (np.full((8, 8), np.nan, np.float32), 0),
+        (np.array([[-1.0, 0.0, 1.0]] * 8, np.float32), [0, 128, 255]),
+    ],
+    ids=["16-bit", "unit", "bytes", "32-bit", "nan", "stretched"],
+)
+def test_deep_values_become_eight_bits(values: np.ndarray, expected: object) -> None:
+    assert (small(encoded(Image.fromarray(values), "TIFF"))[..., 0] == expected).all()
+
+
+def test_cmyk_jpeg_is_no_negative() -> None:
+    shown = small(encoded(PHOTO.convert("CMYK"), "JPEG", quality=95))
+    assert np.abs(shown - np.asarray(PHOTO, dtype=int)).mean() < 4
+
+
+def test_a_very_long_picture_keeps_one_pixel() -> None:
+    image = decode(encoded(Image.new("RGB", (4000, 2), (9, 9, 9)), "PNG"), LIMITS)
+    assert image.small.shape == (1, 384, 3)
+    assert image.quality.information == 0
+
+
+def test_a_preview_that_is_none_is_refused() -> None:
+    for preview in (b"", b"\xff\xd8\xff", encoded(PHOTO, "PNG"), encoded(PHOTO.resize((400, 300)), "JPEG")):
+        with pytest.raises(UnreadableImageError) as caught:
+            decode_preview(preview)
+        assert caught.value.code == ProblemCode.DAMAGED
+
+
+# --------------------------------------------------------------------------------------------------------------- RAW
+
+
+def dng(sensor: np.ndarray, *, orientation: int = 1, model: bytes = b"Test Camera") -> bytes:
+    """A minimal Adobe DNG: one uncompressed 16-bit RGGB mosaic, no preview."""
+    height, width = sensor.shape
+    body = sensor.astype("<u2").tobytes()
+    text = model + b"\0"
+    unit = struct.pack("<18i", *(n for row in ((1, 0, 0), (0, 1, 0), (0, 0, 1)) for v in row for n in (v, 1)))
+    extra = {"text": text + b"\0" * (len(text) % 2), "matrix": unit}
+    entries = 20
+    at = 8 + 2 + 12 * entries + 4
+    place = {}
+    for name, block in extra.items():
+        place[name] = at
+        at += len(block)
+    tags = [
+        (254, 4, 1, 0),
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 1, 16),
+        (259, 3, 1, 1),
+        (262, 3, 1, 32803),
+        (271, 2, len(text), place["text"]),
+        (272, 2, len(text), place["text"]),
+        (273, 4, 1, at),
+        (274, 3, 1, orientation),
+        (277, 3, 1, 1),
+        (278, 4, 1, height),
+        (279, 4, 1, len(body)),
+        (284, 3, 1, 1),
+        (33421, 3, 2, 2 | 2 << 16),
+        (33422, 1, 4, int.from_bytes(bytes((0, 1, 1, 2)), "little")),
+        (50706, 1, 4, int.from_bytes(bytes((1, 4, 0, 0)), "little")),
+        (50708, 2, len(text), place["text"]),
+        (50717, 4, 1, 65535),
+        (50721, 10, 9, place["matrix"]),
+    ]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory + b"".join(extra.values()) + body
+
+
+def mosaic() -> np.ndarray:
+    """Bright on the left, dark on the right."""
+    sensor = np.full((480, 640), 4000, np.uint16)
+    sensor[:, :320] = 40_000
+    return sensor
+
+
+def test_a_raw_file_without_preview_is_developed_at_half_size() -> None:
+    image = decode(dng(mosaic()), LIMITS)
+    assert (image.format, image.width_px, image.height_px) == ("RAW", 640, 480)
+    assert image.decoder == "rawpy-0/half/384"
+    assert image.small.shape[1] == 320
+    assert image.small[:, :150].mean() > image.small[:, 170:].mean() + 50
+    assert image.capture.model == "Test Camera"
+
+
+def test_a_raw_file_is_turned_once() -> None:
+    image = decode(dng(mosaic(), orientation=6), LIMITS)
+    assert (image.width_px, image.height_px) == (480, 640)
+    assert image.small[:150].mean() > image.small[170:].mean() + 50
+
+
+def test_a_raw_files_pixel_digest_is_of_its_sensor() -> None:
+    changed = mosaic()
+    changed[3, 3] += 1
+    same = pixel_digest(dng(mosaic()), LIMITS)
+    assert pixel_digest(dng(mosaic(), model=b"Same Shot!!"), LIMITS) == same
+    assert pixel_digest(dng(changed), LIMITS) != same
+    assert pixel_digest(dng(mosaic(), orientation=6), LIMITS) != same
+
+
+def test_half_a_raw_file_and_a_huge_one_are_refused() -> None:
+    for data, limits, code in (
+        (dng(mosaic())[:100_000], LIMITS, ProblemCode.TRUNCATED),
+        (dng(mosaic()), DecodeLimits(max_pixels=1000), ProblemCode.TOO_MANY_PIXELS),
+    ):
+        with pytest.raises(UnreadableImageError) as caught:
+            decode(data, limits)
+        assert caught.value.code == code
