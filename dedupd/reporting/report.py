@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from dedupd.core.grouping import Group, Member
 from dedupd.core.ports import Groups, LibraryView
-from dedupd.core.records import ContentId, Edge, FileRecord, Relation, RootId
+from dedupd.core.records import ContentId, ContentRecord, Edge, FileRecord, Relation, RootId
 from dedupd.core.report import Report, ReportFile, ReportGroup
 
 SAME_BYTES_REASON = "the same bytes"
@@ -71,9 +71,13 @@ class _Draft:
         self._view = view
         self._relations = relations
         self.root_paths: dict[RootId, bytes] = {root.id: root.path for root in view.roots()}
+        self._files: dict[ContentId, list[FileRecord]] = {}  # of the group in hand
+        self._contents: dict[ContentId, ContentRecord] = {}  # the same
 
     def group(self, group: Group) -> ReportGroup | None:
         """The group as it stands on disk; None when fewer than two of its files are there."""
+        self._files.clear()
+        self._contents.clear()
         standing = self._standing(group)
         if standing is None:
             return None
@@ -157,20 +161,31 @@ class _Draft:
 
     def _present(self, content: ContentId) -> list[FileRecord]:
         """The content's files that are there, the best to keep first: no hard link, shorter path, path."""
-        files = [
-            f for f in self._view.files_of(content) if f.missing_since_ns is None and f.path.root in self.root_paths
-        ]
-        return sorted(files, key=lambda f: (f.link_of_same_inode, len(self._absolute(f)), self._absolute(f)))
+        files = self._files.get(content)
+        if files is None:
+            there = (f for f in self._view.files_of(content) if f.missing_since_ns is None)
+            files = sorted((f for f in there if f.path.root in self.root_paths), key=self._preference)
+            self._files[content] = files
+        return files
+
+    def _preference(self, file: FileRecord) -> tuple[bool, int, bytes]:
+        path = self._absolute(file)
+        return file.link_of_same_inode, len(path), path
 
     def _absolute(self, file: FileRecord) -> bytes:
         return self.root_paths[file.path.root].rstrip(b"/") + b"/" + file.path.relative()
+
+    def _content(self, content: ContentId) -> ContentRecord:
+        record = self._contents.get(content) or self._view.content(content)
+        assert record is not None  # the same view holds the file that names it
+        self._contents[content] = record
+        return record
 
     def _told(
         self, file: FileRecord, relation: Relation | None, similarity: float, reason: str, *, frees_bytes: int
     ) -> ReportFile:
         assert file.content is not None  # files_of found it by its content
-        content = self._view.content(file.content)
-        assert content is not None  # the same view holds the file that names it
+        content = self._content(file.content)
         return ReportFile(
             path=self._absolute(file),
             file=file.path,
