@@ -56,6 +56,7 @@ PICTURE_SUFFIXES = frozenset(
 # dot ("Mrs. Smith at the beach", "photo.jpg~"), a name counts as having none.
 _LONGEST_SUFFIX_BYTES = 10
 
+_PICTURE_ENDS = frozenset(suffix[1:].encode() for suffix in PICTURE_SUFFIXES)
 _LOOKED_AT = PICTURE_SUFFIXES | {""}
 _GLOB_SIGNS = re.compile(rb"[*?\[]")
 
@@ -73,7 +74,8 @@ def suffix_of(name: bytes) -> str:
 
 def may_be_picture(name: bytes) -> bool:
     """Whether a file of this name is worth opening: a picture's suffix in any case, or none at all."""
-    return suffix_of(name) in _LOOKED_AT
+    _, _, suffix = name.rpartition(b".")
+    return suffix.lower() in _PICTURE_ENDS or suffix_of(name) in _LOOKED_AT
 
 
 class IgnoreRules:
@@ -84,7 +86,7 @@ class IgnoreRules:
     any number of them; gitignore(5) has the same two kinds. Case matters.
     """
 
-    __slots__ = ("_match_glob", "_match_path", "_names", "globs")
+    __slots__ = ("_ends", "_match_glob", "_match_path", "_names", "_starts", "globs")
 
     def __init__(self, globs: Iterable[bytes] = ()) -> None:
         """Compile; `globs` come on top of the built-in ones. ValueError for a glob that names nothing."""
@@ -96,15 +98,20 @@ class IgnoreRules:
             if not bare.strip(b"/"):
                 raise ValueError(f"ignore glob {glob!r} names nothing; write a name such as '*.tmp' or a path")
             (paths if b"/" in bare else names).append(bare.lstrip(b"/"))
-        self._names = frozenset(name for name in names if not _GLOB_SIGNS.search(name))
-        self._match_glob = re.compile(
-            b"|".join(_component_regex(name) for name in names if _GLOB_SIGNS.search(name))
-        ).fullmatch
+        # A walk asks for every name, so the usual shapes are told apart from what needs a regular expression.
+        globs = [name for name in names if _GLOB_SIGNS.search(name)]
+        self._names = frozenset(names) - frozenset(globs)
+        self._ends = tuple(glob[1:] for glob in globs if _is_plain(glob[1:]) and glob[:1] == b"*")
+        self._starts = tuple(glob[:-1] for glob in globs if _is_plain(glob[:-1]) and glob[-1:] == b"*")
+        shaped = [glob for glob in globs if not (_is_plain(glob.strip(b"*")) and glob.count(b"*") == 1)]
+        self._match_glob = re.compile(b"|".join(map(_component_regex, shaped))).fullmatch
         self._match_path = re.compile(b"|".join(map(_path_regex, paths))).fullmatch if paths else None
 
     def is_ignored(self, directory: bytes, name: bytes) -> bool:
         """Whether an entry of a directory that is not ignored itself is. `directory` is relative to the root."""
-        if name in self._names or self._match_glob(name) is not None:
+        if name in self._names or name.endswith(self._ends) or name.startswith(self._starts):
+            return True
+        if self._match_glob(name) is not None:
             return True
         if self._match_path is None:
             return False
@@ -118,6 +125,10 @@ class IgnoreRules:
                 return True
             directory = directory + b"/" + name if directory else name
         return False
+
+
+def _is_plain(part: bytes) -> bool:
+    return _GLOB_SIGNS.search(part) is None
 
 
 def _path_regex(glob: bytes) -> bytes:

@@ -17,6 +17,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -60,28 +61,34 @@ EVENT_FILTER: list[type[FileSystemEvent]] = [
 MOVE_PAIRING_S = 0.05
 
 QUEUED_EVENTS = 65_536  # four kernel queues; about 30 MB. Past it the queue is dropped like an overflow
+RETRIED_AT_ONCE = 1_000  # directories without a watch to try again in one check, about 2 ms
 
 
 class _MoveGrouper(InotifyMoveEventGrouper):
     delay = MOVE_PAIRING_S
 
 
-@dataclass(repr=False)  # the inherited repr names every watch, and a RuntimeWarning of watchdog prints it
+@dataclass(repr=False)
 class RootWatchGroup(InotifyWatchGroup):
     """The watches of one root. The reader thread and `catch_up` change them under watchdog's lock."""
 
     ignore: IgnoreRules = field(default_factory=IgnoreRules)
     device: int = 0  # st_dev of the root; other filesystems below it are not descended into
+    queued_events: int = QUEUED_EVENTS
     overflows: int = field(default=0, init=False)
     lost_events: bool = field(default=False, init=False)  # set by the reader thread, cleared by `catch_up`
     out_of_watches: bool = field(default=False, init=False)
-    unwatched: set[bytes] = field(default_factory=set, init=False)
+    unwatched: set[bytes] = field(default_factory=set, init=False)  # out of watches, or not readable
 
     def __post_init__(self) -> None:
         self._move_event_grouper = _MoveGrouper()
         self._put = 0
         self._taken = 0
         super().__post_init__()
+
+    def __repr__(self) -> str:
+        """Short: the inherited one names every watch, and watchdog formats it for each path watched a second time."""
+        return f"RootWatchGroup({self.path!r})"
 
     @property
     def watched_directories(self) -> int:
@@ -97,7 +104,7 @@ class RootWatchGroup(InotifyWatchGroup):
         """Keep the watches in step with the tree and queue the event."""
         super().on_event(event)
         self._put += 1
-        if self._put - self._taken > QUEUED_EVENTS:
+        if self._put - self._taken > self.queued_events:
             with self._lock:
                 self._lose_events()
 
@@ -118,12 +125,27 @@ class RootWatchGroup(InotifyWatchGroup):
         with self._lock:
             self.unwatched.clear()
             self.out_of_watches = False
-        for directory in self._directories(self.path):
-            with self._lock:
-                if not self.is_active:
-                    return
-                self._add_callback(directory)
+        self._watch_below(self.path)
         self.drop_gone(self.path)
+
+    def retry_unwatched(self) -> list[bytes]:
+        """Try again to watch what could not be; returns the directories that now are, each with all below it."""
+        with self._lock:
+            tried = sorted(islice(self.unwatched, RETRIED_AT_ONCE))
+            self.out_of_watches = False
+        watched = []
+        for path in tried:
+            if path not in self.unwatched:  # it came with a directory above it
+                continue
+            with self._lock:
+                if self.is_active:
+                    self._add_callback(path)
+            if self.out_of_watches:
+                break
+            if path not in self.unwatched:
+                self._watch_below(path)
+                watched.append(path)
+        return watched
 
     def drop_gone(self, top: bytes) -> None:
         """Remove the watches of directories that are no longer where they were, at or below `top`."""
@@ -142,6 +164,14 @@ class RootWatchGroup(InotifyWatchGroup):
             for path in [p for p, wd in by_path.items() if self._active_callbacks_by_watch.get(wd) != p]:
                 del by_path[path]
             self.unwatched = {p for p in self.unwatched if not p.startswith(prefix) or _is_directory(p)}
+
+    def _watch_below(self, top: bytes) -> None:
+        """Watch a directory and all below it, taking the lock for one at a time."""
+        for directory in self._directories(top):
+            with self._lock:
+                if not self.is_active:
+                    return
+                self._add_callback(directory)
 
     def _lose_events(self) -> None:
         self._move_event_grouper.discard_pending_events()

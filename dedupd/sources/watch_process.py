@@ -48,7 +48,6 @@ class RootWatch:
         self._path = root.path  # without symlinks once placed
         self._observer: RootObserver | None = None
         self._seen: tuple[int, int] | None = None  # (st_dev, st_ino) of what is watched
-        self._limit = b""  # max_user_watches when the watches were placed
         self._is_polled = False
         self._trouble = ""
         self._past_overflows = 0  # of observers that ended
@@ -63,7 +62,6 @@ class RootWatch:
             self._is_polled = self._is_on_network(mounts)
         if self._is_polled:
             return
-        self._limit = _watch_limit()
         self._seen = _identity(self._path)
         if self._seen is None:
             self._trouble = "the directory is not there; watching begins when it is"
@@ -76,7 +74,7 @@ class RootWatch:
             self.end()
 
     def check(self, mounts: list[Mount]) -> None:
-        """Repair what events do not tell: another filesystem or directory at the path, an overflow, a raised limit."""
+        """Repair what events do not tell: another filesystem or directory at the path, an overflow, missing watches."""
         if self._is_polled != (self.root.must_poll or self._is_on_network(mounts)):
             self._place_again(mounts)
         if self._is_polled:
@@ -93,8 +91,9 @@ class RootWatch:
             _log.warning("queue-overflowed root=%r overflows=%d", self.root.path, group.overflows)
             group.catch_up()
             self._mark_all()
-        elif group.out_of_watches and self._limit != _watch_limit():
-            self._place_again(mounts)
+        elif group.unwatched:
+            for path in group.retry_unwatched():
+                self._dirty.mark(self.root.id, path[len(self._path) :].strip(b"/"), is_recursive=True)
 
     def is_working(self) -> bool:
         """False when a thread of watchdog died, for which nothing but a new process is known to help."""
@@ -114,11 +113,9 @@ class RootWatch:
             state = "polling"
         elif group is None:
             state = "failed"
-        elif unwatched:
-            state = "partial"
-            message = _unwatched_message(unwatched, is_limit=group.out_of_watches)
         else:
-            state = "watching"
+            state = "partial" if group.out_of_watches else "watching"
+            message = _unwatched_message(unwatched, is_limit=group.out_of_watches) if unwatched else ""
         return RootHealth(
             root=self.root.id,
             state=state,
@@ -242,22 +239,14 @@ def _identity(path: bytes) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
-def _watch_limit() -> bytes:
-    try:
-        return _MAX_USER_WATCHES.read_bytes().strip()
-    except OSError:
-        return b""
-
-
 def _unwatched_message(unwatched: int, *, is_limit: bool) -> str:
-    folders = "1 folder has" if unwatched == 1 else f"{unwatched} folders have"
+    folders = "1 folder" if unwatched == 1 else f"{unwatched} folders"
     if not is_limit:
-        return f"{folders} no watch (permission denied) and can only be polled"
-    limit = _watch_limit()
-    enough = max(524_288, 2 * int(limit)) if limit.isdigit() else 524_288
+        return f"{folders} may not be read by dedupd; give its user read permission"
+    limit = int(_MAX_USER_WATCHES.read_bytes())
     return (
-        f"inotify watches ran out: {folders} none and can only be polled; "
-        f"raise the limit with: sysctl fs.inotify.max_user_watches={enough}"
+        f"inotify watches ran out: {folders} can only be polled; "
+        f"raise the limit with: sysctl fs.inotify.max_user_watches={max(524_288, 2 * limit)}"
     )
 
 

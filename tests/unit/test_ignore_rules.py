@@ -12,24 +12,9 @@ BUILT_IN = IgnoreRules()
 @pytest.mark.parametrize(
     "name",
     [
-        "@eaDir",
-        "#recycle",
-        "#snapshot",
-        ".snapshots",
-        ".zfs",
-        ".Trash-1000",
-        ".stversions",
-        ".stfolder",
-        "a.jpg.part",
-        "x.partial",
-        "y.crdownload",
-        ".~lock.photo.jpg#",
-        "._IMG_1.jpg",
-        ".DS_Store",
-        "Thumbs.db",
-        ".dedupd-quarantine",
-        "lost+found",
-        ".syncthing.IMG_1.jpg.tmp",
+        *("@eaDir", "#recycle", "#snapshot", ".snapshots", ".zfs", ".Trash-1000", ".stversions", ".stfolder"),
+        *("a.jpg.part", "x.partial", "y.crdownload", ".~lock.photo.jpg#", "._IMG_1.jpg", ".DS_Store", "Thumbs.db"),
+        *(".dedupd-quarantine", "lost+found", ".syncthing.IMG_1.jpg.tmp"),
     ],
 )
 def test_leavings_of_other_programs_are_ignored(name):
@@ -49,7 +34,10 @@ def test_anything_below_an_ignored_directory_is_ignored():
 
 
 def test_a_glob_without_slash_matches_at_any_depth():
-    rules = IgnoreRules([b"draft-*", b"private/", b"IMG_[!0-9]?.jpg"])
+    rules = IgnoreRules([b"draft-*", b"*-web.jpg", b"a*z", b"private/", b"IMG_[!0-9]?.jpg"])
+    assert rules.is_ignored(b"", b"a-web.jpg")
+    assert rules.is_ignored(b"", b"abcz")
+    assert not rules.is_ignored(b"", b"abc")
     assert rules.is_ignored(b"a/b", b"draft-1.jpg")
     assert rules.is_ignored(b"", b"private")
     assert rules.is_ignored(b"x", b"IMG_A1.jpg")
