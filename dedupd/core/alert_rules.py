@@ -288,8 +288,8 @@ def _scan_message(scan: _Gathered, root_path: bytes | None) -> AlertMessage:
 def _root_suspect(event: Event, fact: RootSuspect) -> AlertMessage:
     title = f"{path_words(fact.root_path)} is not as it was"
     body = (
-        f"{fact.reason}. dedupd keeps what it knows of {count_text(fact.known_files, 'file', 'files')} there and cleans"
-        " nothing up until the folder is back, or `dedupctl roots accept` says that it is right as it is."
+        f"{fact.reason}\n{count_text(fact.known_files, 'file is', 'files are')} known there. If it is right as it is:"
+        f" dedupctl roots accept {path_words(fact.root_path)}"
     )
     return _single(event, AlertKind.ROOT_SUSPECT, title, body, fact.root_path)
 
