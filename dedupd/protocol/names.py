@@ -1,4 +1,4 @@
-"""The stable words of the wire, for the schema and the command line. Imports nothing, so that `dedupctl --help` is fast.
+"""The stable words of the wire, for the schema and the command line. Imports nothing: `dedupctl --help` starts fast.
 
 They repeat core's enumerations (a test compares them), because core.records imports numpy and the client side must
 start without it. Receivers keep words that they do not know, so a newer daemon can talk to an older client.
@@ -23,6 +23,7 @@ PROBLEM_CODES = (
     "too-many-pixels",
     "decoder-timeout",
     "decoder-died",
+    "not-described",
     "no-permission",
     "io-error",
     "not-a-regular-file",

@@ -1,0 +1,158 @@
+"""The wire keeps its promises: words equal core's, paths exact, requests strict, answers tolerant."""
+
+import base64
+import typing
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dedupd.core import events as core_events
+from dedupd.core import records
+from dedupd.core.events import Event, Match, Origin
+from dedupd.core.ports import Activity, WatchState
+from dedupd.core.records import FilePath, ProblemCode, Relation, RootId, RootState
+from dedupd.core.report import Report, ReportFile, ReportGroup
+from dedupd.protocol import events, names, requests
+from dedupd.protocol.convert import absolute_path
+from dedupd.protocol.convert_events import event_message
+from dedupd.protocol.report import report_message
+from dedupd.protocol.status import RootsMessage
+from dedupd.protocol.text import camera_text, path_b64, path_text, utc_text
+
+PATH = FilePath(root=RootId(1), directory=b"a", name=b"x.jpg")
+ROOT_PATHS = {RootId(1): b"/photos"}
+FACTS = [
+    core_events.DuplicateFound(
+        path=PATH,
+        content=2,
+        size_bytes=7,
+        origin=Origin.SCAN,
+        matches=(Match(path=PATH, content=1, relation=Relation.EDITED, similarity=0.9),),
+        group=1,
+    ),
+    core_events.FileSetAside(path=PATH, code=ProblemCode.DAMAGED, detail="torn"),
+    core_events.RootSuspect(root=RootId(1), root_path=b"/photos", reason="empty", known_files=3),
+    core_events.RootOnline(root=RootId(1), root_path=b"/photos", was_accepted=True),
+    core_events.ScanFinished(
+        root=RootId(1), root_path=b"/photos", files=1, added=1, changed=0, missing=0, duration_s=1.5
+    ),
+    core_events.Degraded(what="index", message="rebuilding"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "enumeration"),
+    [
+        (names.RELATIONS, Relation),
+        (names.ACTIVITIES, Activity),
+        (names.ROOT_STATES, RootState),
+        (names.WATCH_STATES, WatchState),
+        (names.ORIGINS, Origin),
+        (names.PROBLEM_CODES, ProblemCode),
+    ],
+)
+def test_the_words_of_the_wire_are_those_of_core(words, enumeration):
+    assert list(words) == [member.value for member in enumeration]
+
+
+def test_the_duplicate_relations_are_those_of_core():
+    assert set(names.DUPLICATE_RELATIONS) == set(records.DUPLICATE_RELATIONS)
+    assert typing.get_args(requests.DuplicateRelation) == names.DUPLICATE_RELATIONS
+
+
+@given(st.binary())
+def test_a_path_survives_the_wire(path):
+    carried = path_b64(path)
+    assert (path_text(path).encode() if carried is msgspec.UNSET else base64.b64decode(carried)) == path
+
+
+@given(st.integers(-(10**30), 10**30))
+def test_any_time_has_a_text(time_ns):
+    assert utc_text(time_ns).endswith("Z")
+    assert camera_text(time_ns)
+
+
+def test_times_are_exact_to_the_microsecond():
+    assert utc_text(1_760_000_000_123_456_789) == "2025-10-09T08:53:20.123456Z"
+    assert camera_text(1_714_564_800_250) == "2024-05-01T12:00:00.250"
+    assert camera_text(None) is None
+
+
+def test_each_fact_has_an_event_and_survives_the_wire():
+    assert {type(fact) for fact in FACTS} == set(typing.get_args(core_events.Fact))
+    kinds = set()
+    for number, fact in enumerate(FACTS, 1):
+        message = event_message(Event(sequence=number, at_ns=10**18, fact=fact), ROOT_PATHS)
+        body = msgspec.json.encode(message)
+        assert msgspec.json.decode(body, type=events.EventMessage) == message
+        kinds.add(msgspec.json.decode(body)["kind"])
+    assert kinds | {"gap"} == set(events.EVENT_KINDS)
+
+
+def test_event_kinds_are_all_told_apart():
+    tags = {kind.__struct_config__.tag for kind in typing.get_args(events.EventMessage)}
+    assert tags == set(events.EVENT_KINDS)
+
+
+def test_a_path_of_a_forgotten_root_stays_relative():
+    assert absolute_path(PATH, ROOT_PATHS) == b"/photos/a/x.jpg"
+    assert absolute_path(PATH, {RootId(1): b"/"}) == b"/a/x.jpg"
+    assert absolute_path(PATH, {}) == b"a/x.jpg"
+
+
+@pytest.mark.parametrize("kind", [k for k in msgspec.Struct.__subclasses__() if k.__module__ == requests.__name__])
+def test_requests_refuse_unknown_fields(kind):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"a": "x", "b": "x", "digests": [], "misspelt": 1}, kind)
+
+
+def test_answers_tolerate_what_a_newer_daemon_adds():
+    assert msgspec.json.decode(b'{"roots": [], "new": 1}', type=RootsMessage) == RootsMessage(roots=())
+
+
+def test_the_report_has_the_fields_that_others_rely_on():
+    file = ReportFile(
+        path=b"/p/\xff.jpg",
+        file=PATH,
+        content=1,
+        size_bytes=7,
+        width_px=4,
+        height_px=3,
+        format="JPEG",
+        mtime_ns=10**18,
+        taken_at_ms=None,
+        relation=None,
+        similarity=1.0,
+        reason="largest",
+        frees_bytes=0,
+    )
+    group = ReportGroup(
+        id=1, relation=Relation.EDITED, similarity=0.9, keep=file, duplicates=(file,), related=(), frees_bytes=7
+    )
+    report = Report(
+        generated_at_ns=10**18,
+        total_images=2,
+        total_contents=2,
+        duplicate_groups=1,
+        total_duplicates=1,
+        frees_bytes=7,
+        keep_policy="largest",
+        relations=(Relation.EDITED,),
+        roots=(b"/p",),
+        problems=0,
+        pending=0,
+        groups=(group,),
+    )
+    written = msgspec.json.decode(msgspec.json.encode(report_message(report)))
+    assert {
+        "generated_at",
+        "total_images",
+        "duplicate_groups",
+        "total_duplicates",
+        "keep_policy",
+        "groups",
+    } <= written.keys()
+    assert written["groups"][0]["keep"]["path"] == r"/p/\xff.jpg"
+    assert base64.b64decode(written["groups"][0]["duplicates"][0]["path_b64"]) == b"/p/\xff.jpg"
