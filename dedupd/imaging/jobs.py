@@ -51,7 +51,6 @@ class Source:
             with contextlib.suppress(OSError):  # the caller of read_descriptor may have closed it
                 os.close(self._fd)
         self._fd = None
-        self._path = self._path or b""
 
 
 class Job(ABC, Generic[_Answer]):

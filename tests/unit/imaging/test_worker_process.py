@@ -11,7 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dedupd.core.errors import RetryError
+from dedupd.core.ports import Priority
 from dedupd.imaging import wire
+from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.limits import MIB, DecodeLimits
 from dedupd.imaging.worker_process import WorkerDiedError, WorkerProcess
 
@@ -72,3 +75,16 @@ def test_a_frame_that_is_too_long_or_no_message_is_refused() -> None:
             theirs.sendall(frame)
             with pytest.raises(msgspec.DecodeError):
                 wire.receive(ours, wire.reply_decoder)
+
+
+def test_a_worker_that_cannot_start_is_the_machines_trouble_and_no_files(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(b"anything")
+    pool = DecodePool(1, limits=DecodeLimits(open_files=0))
+    try:
+        future = pool.read(os.fsencode(picture), is_known=lambda _: False, priority=Priority.QUESTION)
+        with pytest.raises(RetryError, match="did not start"):
+            future.result(30)
+        assert pool.died_total == 0
+    finally:
+        pool.close()
