@@ -1,9 +1,9 @@
 """Does the descriptor put a copy's original among the candidates? `python benchmarks/candidates.py TRUTH.csv`.
 
 TRUTH.csv names pictures (path, role, source_id, transform) below its own directory; --distractors adds the tar shards
-of another directory as unrelated pictures. Prints recall by transformation, in both directions (the copy arrives last, the
-original arrives last), then what a threshold costs in candidates a picture. Other copies of a source are never counted
-as false, nor as ahead of the original.
+of another directory as unrelated pictures. Prints recall by transformation, in both directions (the copy arrives last,
+the original arrives last), then what a threshold costs in candidates a picture. Other copies of a source are never
+counted as false, nor as ahead of the original.
 """
 
 from __future__ import annotations
