@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -12,7 +13,7 @@ from typing import IO
 from dedupd.cli.printing import escaped, raw_path
 from dedupd.client import Client
 from dedupd.core.errors import AccessError, DedupdError, NotFoundError
-from dedupd.protocol.status import RootMessage
+from dedupd.protocol.status import RootMessage, StatusMessage
 
 
 class FileTroubleError(DedupdError):
@@ -51,6 +52,15 @@ def open_regular(path: str | bytes, *, follow: bool) -> IO[bytes]:
         os.close(fd)
         raise FileTroubleError(f"{escaped(os.fsdecode(path))}: is no regular file.")
     return os.fdopen(fd, "rb")
+
+
+def warn_if_incomplete(status: StatusMessage) -> None:
+    """Say on standard error that "not found" may only mean "not read yet"."""
+    if status.activity != "idle":
+        print(
+            f"dedupctl: the daemon is {escaped(status.activity)}: what it has not read yet counts as not there",
+            file=sys.stderr,
+        )
 
 
 def absolute(name: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from dedupd.cli.asking import FileTroubleError, client_of, open_regular, told_by_name
+from dedupd.cli.asking import FileTroubleError, client_of, open_regular, told_by_name, warn_if_incomplete
+from dedupd.cli.complaint import complain
 from dedupd.cli.documents import FindDocument, FoundImage
 from dedupd.cli.groups import picture_text
-from dedupd.cli.main import complain
 from dedupd.cli.printing import Output, escaped
 from dedupd.client import Client
 from dedupd.client.refusals import PictureRefusedError
@@ -26,7 +26,7 @@ _OF_ONE_FILE = (FileTroubleError, NotFoundError, AccessError, PictureRefusedErro
 def run(args: argparse.Namespace, output: Output) -> int:
     """Ask for each picture; 0 all found, 1 some not, the worst error's code otherwise."""
     client = client_of(args)
-    client.status()  # a daemon that does not answer is told first, not as a fault of the first picture
+    warn_if_incomplete(client.status())  # a lost daemon is told first, not as the first picture's fault
     images: list[FoundImage] = []
     error_code = 0
     for name in args.images:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dedupd.cli.asking import FileTroubleError, client_of, open_regular, told_by_name
+from dedupd.cli.asking import FileTroubleError, client_of, open_regular, told_by_name, warn_if_incomplete
 from dedupd.cli.card import Card, Photo, digests_of, walk
 from dedupd.cli.documents import HadPhoto, HaveDocument
 from dedupd.cli.printing import Output, escaped, raw_path
@@ -34,7 +34,7 @@ Advance = Callable[[int], None]
 def run(args: argparse.Namespace, output: Output) -> int:
     """Ask about every photo; 0 all there, 1 some missing."""
     client = client_of(args)
-    client.status()  # before minutes of reading
+    warn_if_incomplete(client.status())  # before minutes of reading
     card = walk(args.folders)
     with _progress(len(card.photos), output) as advance:
         photos = list(_Inquiry(client, card, args.relation).verdicts(advance))

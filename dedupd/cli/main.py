@@ -10,8 +10,9 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dedupd.cli.complaint import complain
 from dedupd.cli.parser import build_parser
-from dedupd.cli.printing import Output, escaped
+from dedupd.cli.printing import Output
 from dedupd.core.errors import DedupdError
 
 if TYPE_CHECKING:  # each command's module has this function
@@ -22,7 +23,6 @@ if TYPE_CHECKING:  # each command's module has this function
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
-FAILED = 70  # EX_SOFTWARE: 1 is "no" for find and have, so no error may look like it
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,15 +44,6 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     return code
-
-
-def complain(error: DedupdError) -> int:
-    """Say an error and its next step; returns the exit code that it stands for."""
-    first, *steps = (str(error) or error.code).split("\n")
-    print(f"dedupctl: {escaped(first)}", file=sys.stderr)
-    for step in steps:
-        print(f"  {escaped(step)}", file=sys.stderr)
-    return error.exit_code if error.exit_code > 1 else FAILED
 
 
 if __name__ == "__main__":

@@ -162,6 +162,7 @@ class Control:
         self._library = library
         self.rescans: list = []
         self.on_rescan: Callable[[], None] = lambda: None
+        self.activity = Activity.SCANNING
 
     def progress(self) -> Progress:
         with self._library.view() as view:
@@ -181,7 +182,7 @@ class Control:
             for root in roots
         )
         return Progress(
-            activity=Activity.SCANNING,
+            activity=self.activity,
             started_at_ns=NOW_NS,
             counts=counts,
             roots=shown,

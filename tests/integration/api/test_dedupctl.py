@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from dedupd.cli import documents
 from dedupd.core.events import Degraded, RootSuspect, ScanFinished
-from dedupd.core.ports import FoundMatch
+from dedupd.core.ports import Activity, FoundMatch
 from dedupd.core.records import Relation, RootState
 from dedupd.protocol.events import EventMessage
 from dedupd.protocol.pictures import GroupMessage, GroupsMessage, PairMessage
@@ -227,6 +227,15 @@ def test_have_says_yes_only_when_every_photo_is_there(album, dedupctl):
     assert "missing:\n" in said.out
     assert "DCIM/new.jpg" in said.out
     assert "DCIM/one.jpg" not in said.out
+
+
+def test_an_answer_while_the_library_is_not_complete_says_so(album, dedupctl):
+    card = write_card(album, new=b"PIC new")
+    for arguments in (["have", card], ["find", card / "DCIM" / "new.jpg"]):
+        album.control.activity = Activity.SCANNING
+        assert "the daemon is scanning" in dedupctl(*arguments).err
+        album.control.activity = Activity.IDLE
+        assert dedupctl(*arguments).err == ""
 
 
 def test_have_lists_looser_copies_apart_and_counts_as_told(album, dedupctl):
