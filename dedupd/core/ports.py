@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dedupd.core.events import Event, Fact
 from dedupd.core.grouping import Group
@@ -26,7 +26,6 @@ from dedupd.core.records import (
     FileRecord,
     FileStat,
     ModelTag,
-    Pixels,
     Problem,
     Quality,
     Relation,
@@ -34,8 +33,10 @@ from dedupd.core.records import (
     RootIdentity,
     RootRecord,
     Sequence,
-    Vectors,
 )
+
+if TYPE_CHECKING:  # the client side knows the ports' values and starts without numpy
+    from dedupd.core.arrays import Pixels, Vectors
 
 # ---------------------------------------------------------------------------------------------------------- imaging
 
@@ -230,8 +231,7 @@ class LibraryView(Protocol):
     def packed_stats_in(self, root: RootId, directory: bytes) -> dict[bytes, bytes]:
         """Name → `core.stat_key.pack(stat)` for the files of one directory that are there and need no other look.
 
-        The cheap form that reconciling compares with; files that are missing, or set aside and due for another try,
-        are left out.
+        The cheap form that reconciling compares with; files that are missing are left out.
         """
 
     def directories(self, root: RootId) -> Iterator[bytes]:
@@ -240,6 +240,9 @@ class LibraryView(Protocol):
     def files(self, root: RootId | None = None) -> Iterator[FileRecord]: ...
     def files_of(self, content: ContentId) -> list[FileRecord]:
         """The paths of a content, those that are there first, then by path."""
+
+    def some_files_of(self, content: ContentId, limit: int) -> list[FileRecord]:
+        """Up to `limit` paths of a content that are there, in no particular order; cheap where thousands share it."""
 
     def files_at_inode(self, dev: int, ino: int) -> list[FilePath]: ...
     def pending_files(self, limit: int) -> list[FileRecord]: ...

@@ -10,16 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
-import numpy as np
-import numpy.typing as npt
-
 RootId = NewType("RootId", int)  # 1 … 2**32-1, given once to each watched directory
 ContentId = NewType("ContentId", int)  # 1 … 2**48-1, given once to each distinct content, never reused
 Sequence = NewType("Sequence", int)  # 1 …, one more for each event or vector change; 0 is "before everything"
 ModelTag = NewType("ModelTag", str)  # names a descriptor exactly: other weights or other input = another tag
-
-Pixels = npt.NDArray[np.uint8]  # uint8 [height, width, 3], RGB, EXIF orientation applied
-Vectors = npt.NDArray[np.float32]  # float32 [n, dim], rows of unit length
 
 DIGEST_BYTES = 32  # BLAKE3-256; equal digest is taken as equal bytes (re-checked byte by byte before any clean-up)
 
@@ -215,7 +209,9 @@ class Evidence:
     # What follows lets the decision be strict where that is due; the defaults say "not measured".
     band_errors: tuple[float, ...] = ()  # 0 … 2, 1 - correlation of each octave of detail, the finest first
     band_lows: tuple[float, ...] = ()  # 0 … 2, the same in the worst places (95th percentile of windows)
-    excess: float = 0.0  # ≥ 0, largest local difference over what compression explains (99.5th percentile); > 1: differs
+    excess: float = (
+        0.0  # ≥ 0, largest local difference over what compression explains (99.5th percentile); > 1: differs
+    )
     bad_share: float = 0.0  # 0 … 1, share of the overlap in all regions that disagree
     error_levels: float = 0.0  # 0 … 255, median difference after tone mapping
     textured_windows: int = 0  # how many separate places with texture were compared

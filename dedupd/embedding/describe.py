@@ -11,8 +11,9 @@ import hashlib
 
 import numpy as np
 
+from dedupd.core.arrays import Pixels, Vectors
 from dedupd.core.ports import Descriptor
-from dedupd.core.records import ModelTag, Pixels, Vectors
+from dedupd.core.records import ModelTag
 from dedupd.embedding import coefficients, features, trim
 from dedupd.embedding.coefficients import CHROMA_SIDE, LUMA_SIDE, Coefficients, Floats, Window
 from dedupd.embedding.projection import Projection

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dedupd.core.records import Pixels
+from dedupd.core.arrays import Pixels
 
 Lines = npt.NDArray[np.uint8]  # [3, samples, lines]: RGB planes, the lines along the last axis
 Mask = npt.NDArray[np.bool_]

@@ -21,7 +21,7 @@ MIN_SCALE, MAX_SCALE = 0.08, 12.0  # of one small image in the other; beyond, no
 MAX_SHAPE_DIFFERENCE = 0.03  # of the aspect ratio: rounding of small pictures
 NORMALISE_WINDOW_PX = 21
 NORMALISE_FLOOR_LEVELS = 5.0  # contrast below this is treated as noise
-FLOW_GRID_PX = 4
+FLOW_GRID_PX = 3  # of a half-size picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def locally_normalised(luma: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.
 def flow_between(reference: Floats, moved: Floats) -> Floats:
     """Dense optical flow, float32 [h, w, 2] px: reference(x) looks like moved(x + flow). DIS (Kroeger et al., 2016)."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    dis.setFinestScale(1)
+    dis.setFinestScale(1)  # the preset stops at a quarter of the size
     first, second = locally_normalised(reference), locally_normalised(moved)
     return np.asarray(dis.calc(first, second, np.zeros((*first.shape, 2), np.float32)), np.float32)
 

@@ -16,9 +16,9 @@ from dedupd.imaging.prepared_side import Doubles, Floats, PreparedSide
 
 Mask = npt.NDArray[np.bool_]
 
-MIN_OVERLAP_PX = 10  # a shorter overlap cannot be judged
-REFINEMENTS = 2
-EDGE_PX = 1.5  # warping and resampling smear the rim of a picture
+MIN_OVERLAP_PX = 24  # a shorter overlap cannot be judged (and optical flow needs 12 at half size)
+CONVERGED_PX = 0.1  # at the far corner
+EDGE_PX = 2.5  # warping and resampling smear the rim of a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,29 @@ def _inside(to_source: Doubles, size: tuple[int, int], width: int, height: int) 
     return np.asarray(inside, np.bool_)
 
 
-def texture_weight(luma: Floats, valid: Mask) -> Floats:
-    """float32 [h, w]: how well motion can be seen at a place: local gradient energy in both directions, 0 … 1."""
-    smooth = cv2.GaussianBlur(luma, (0, 0), 1.0)
-    gx, gy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125)
-    xx, yy, xy = (cv2.blur(p, (9, 9)) for p in (gx * gx, gy * gy, gx * gy))
+def half_size_flow(x: Floats, y: Floats, valid: Mask) -> tuple[Floats, Floats]:
+    """Optical flow from x to y at half size and how well it can be seen.
+
+    Half size costs a quarter and hides noise.
+
+    Returns:
+        Flow, float32 [h/2, w/2, 2], in half-size px, and its weight, float32 [h/2, w/2], 0 … 1.
+    """
+    half_x, half_y = np.asarray(cv2.pyrDown(x), np.float32), np.asarray(cv2.pyrDown(y), np.float32)
+    return weighted_flow(half_x, half_y, valid[::2, ::2])
+
+
+def weighted_flow(x: Floats, y: Floats, valid: Mask) -> tuple[Floats, Floats]:
+    """Optical flow from x to y, px, and how well it can be seen, 0 … 1."""
+    return flow_between(x, y), _texture_weight(x, valid)
+
+
+def _texture_weight(luma: Floats, valid: Mask) -> Floats:
+    """How well motion can be seen at a place: gradient energy in its weaker direction, 0 … 1."""
+    gx, gy = cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=0.125)
+    xx, yy, xy = (cv2.blur(p, (7, 7)) for p in (gx * gx, gy * gy, gx * gy))
     weaker = 0.5 * (xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy))  # smaller eigenvalue of the structure tensor
-    weight = weaker / (weaker + 1.0)  # 1.0: gradients of 1 level a px are the noise of a JPEG preview
+    weight = weaker / (weaker + 1.0)  # 1.0: gradients of 1 level a px are what compression leaves in a preview
     return np.where(valid, weight, 0).astype(np.float32)
 
 
@@ -116,13 +132,18 @@ def grey(colour: Floats) -> Floats:
 def refine(a: PreparedSide, b: PreparedSide, alignment: Alignment) -> CommonFrame | None:
     """The common frame after the alignment was corrected by the affine part of the remaining optical flow."""
     frame = make_common_frame(a, b, alignment)
-    for _ in range(REFINEMENTS):
+    for is_coarse in (True, False, False):
         if frame is None:
             return None
         reference, moved = grey(frame.reference), grey(frame.moved)
-        correction = affine_of_flow(flow_between(reference, moved), texture_weight(reference, frame.valid))
+        if is_coarse:
+            correction = affine_of_flow(*half_size_flow(reference, moved, frame.valid))
+        else:
+            correction = affine_of_flow(*weighted_flow(reference, moved, frame.valid))
         if correction is None:
             return frame
+        if is_coarse:
+            correction[:, 2] *= 2  # from half-size px; pyrDown keeps pixel 0 at pixel 0
         better = _corrected(frame, correction)
         if not 0.05 < better.scale < 20:
             return frame
@@ -130,7 +151,7 @@ def refine(a: PreparedSide, b: PreparedSide, alignment: Alignment) -> CommonFram
         size = frame.valid.shape
         moved_px = abs(step[:, :2]) @ [size[1], size[0]] + abs(step[:, 2])
         frame = make_common_frame(a, b, better)
-        if float(moved_px.max()) < 0.15:
+        if float(moved_px.max()) < CONVERGED_PX:
             break
     return frame
 

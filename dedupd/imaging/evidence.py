@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dedupd.core.records import Box, Evidence, Geometry, Pixels
+from dedupd.core.arrays import Pixels
+from dedupd.core.records import Box, Evidence, Geometry
 from dedupd.imaging.alignment import (
     Alignment,
     frame_hypotheses,

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dedupd.core.records import Pixels
+from dedupd.core.arrays import Pixels
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -11,7 +11,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from dedupd.core.records import Pixels, Quality
+from dedupd.core.arrays import Pixels
+from dedupd.core.records import Quality
 
 _CELL_PX = 8  # of the halved luma: 16 px of the small image
 _TEXTURED_STD = 4.0  # grey levels within a cell after halving; sensor noise stays under 3, a sky's gradient under 2

@@ -12,8 +12,11 @@ import numpy as np
 
 from dedupd.imaging.prepared_side import Doubles, Floats
 
-TONE_BINS = 24
+TONE_BINS = 48
 MIN_BIN_SAMPLES = 12
+GREY_SPREAD = 0.01  # mean difference between the channels of a grey picture, of 1
+_TO_GREY = np.array([[0.299, 0.587, 0.114, 0.0]] * 3)  # Rec. 601, what picture programs use
+MAX_END_SLOPE = 3.0  # of a curve beyond what the sample shows
 CURVE_STEPS = 1024
 
 
@@ -23,26 +26,33 @@ class Tone:
 
     mix: Doubles  # [3, 4], of colours 0 … 255
     curves: Floats  # [3, CURVE_STEPS], values 0 … 255 for mixed values 0 … 255
-    error: float  # mean absolute error on the sample over its spread, 0: explains all
+    error: float  # root mean square error on the sample over its spread, 0: explains all
 
     def apply(self, colour: Floats) -> Floats:
         """The changed colours, float32 [h, w, 3], 0 … 255."""
         mixed = cv2.transform(colour, self.mix)
-        index = np.clip(mixed * (CURVE_STEPS / 256) + 0.5, 0, CURVE_STEPS - 1).astype(np.intp)
-        return np.stack([self.curves[c].take(index[..., c]) for c in range(3)], axis=2)
+        index = np.clip(mixed * (CURVE_STEPS / 256) + 0.5, 0, CURVE_STEPS - 1).astype(np.int32)
+        return np.asarray(cv2.merge([self.curves[c].take(index[..., c]) for c in range(3)]), np.float32)
 
 
-def explain_tone(source: Floats, target: Floats) -> Tone:
-    """The global tone change that brings the source's colours nearest to the target's.
+def explain_tone(source: Floats, target: Floats) -> list[Tone]:
+    """Global tone changes that bring the source's colours near to the target's, the better first.
 
-    Linear mixing covers saturation, warmth and grey, the curves gamma, contrast and clipping; both are fitted robustly,
-    so that what differs locally stays different.
+    One is a curve for each channel, which covers brightness, contrast, gamma, warmth and clipping; the other has a
+    linear mix before the curves, which covers saturation and grey. Both are fitted robustly, so that what differs locally stays different.
 
     Args:
         source: float32 [n, 3], a sample of smoothed pixels, 0 … 255.
         target: float32 [n, 3], the same places in the other picture.
     """
     x, y = source.astype(np.float64) / 255, target.astype(np.float64) / 255
+    plain = np.concatenate([np.eye(3), np.zeros((3, 1))], axis=1)
+    mix = _TO_GREY if float(np.ptp(y, axis=1).mean()) < GREY_SPREAD else _linear_mix(x, y)
+    return sorted((_with_curves(plain, x, y), _with_curves(mix, x, y)), key=lambda tone: tone.error)
+
+
+def _linear_mix(x: Doubles, y: Doubles) -> Doubles:
+    """The [3, 4] mix of x that is nearest to y, by reweighted least squares with Cauchy weights."""
     terms = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     prior = np.concatenate([np.eye(3), np.zeros((1, 3))])
     ridge = 1e-4 * len(terms) * np.eye(4)  # pulls what the sample leaves open towards "no change"
@@ -54,14 +64,18 @@ def explain_tone(source: Floats, target: Floats) -> Tone:
         error = np.abs(y - terms @ mix).max(axis=1)
         scale = max(0.01, 2.0 * float(np.median(error)))
         weight = 1 / (1 + (error / scale) ** 2)
-    mixed = terms @ mix
+    return np.asarray(mix.T)
+
+
+def _with_curves(mix: Doubles, x: Doubles, y: Doubles) -> Tone:
+    mixed = np.clip(x @ mix[:, :3].T + mix[:, 3], 0, 1)
     steps = np.linspace(0, 1, CURVE_STEPS)
     curves = np.stack([np.interp(steps, *_curve(mixed[:, c], y[:, c])) for c in range(3)])
     after = np.stack([np.interp(mixed[:, c], steps, curves[c]) for c in range(3)], axis=1)
-    left = float(np.mean(np.abs(after - y)) / (np.std(y, axis=0).max() + 0.01))
-    mix = mix.T.copy()
-    mix[:, 3] *= 255
-    return Tone(mix, np.clip(curves * 255, 0, 255).astype(np.float32), left)
+    left = float(np.sqrt(np.mean((after - y) ** 2)) / (np.std(y, axis=0).max() + 0.01))
+    in_levels = mix.copy()
+    in_levels[:, 3] *= 255
+    return Tone(in_levels, np.clip(curves * 255, 0, 255).astype(np.float32), left)
 
 
 def _curve(predicted: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
@@ -72,6 +86,12 @@ def _curve(predicted: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
     order = np.argsort(predicted)[: each * TONE_BINS]
     knots = np.median(predicted[order].reshape(TONE_BINS, each), axis=1)
     values = np.maximum.accumulate(np.median(target[order].reshape(TONE_BINS, each), axis=1))
-    # Outside the sample the curve goes on with slope one.
+    first = _end_slope(knots[:4], values[:4])
+    last = _end_slope(knots[-4:], values[-4:])
     knots = np.concatenate([[knots[0] - 1], knots, [knots[-1] + 1]])
-    return knots, np.concatenate([[values[0] - 1], values, [values[-1] + 1]])
+    return knots, np.concatenate([[values[0] - first], values, [values[-1] + last]])
+
+
+def _end_slope(knots: Doubles, values: Doubles) -> float:
+    run = float(knots[-1] - knots[0])
+    return float(np.clip((values[-1] - values[0]) / run, 0, MAX_END_SLOPE)) if run > 0.02 else 1.0

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Library, LibraryView, Model
-from dedupd.core.records import ContentId, Sequence, Vectors
+from dedupd.core.records import ContentId, Sequence
 from dedupd.index.faiss_index import EXACT_BELOW, FaissIndex, LoadVectors
 from dedupd.index.snapshot import read_snapshot, write_snapshot
 

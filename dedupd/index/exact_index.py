@@ -10,8 +10,9 @@ from threading import Lock
 
 import numpy as np
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Neighbour
-from dedupd.core.records import ContentId, Vectors
+from dedupd.core.records import ContentId
 from dedupd.index.rescore import best_similarities, nearest
 from dedupd.index.views import checked_rows, checked_views
 

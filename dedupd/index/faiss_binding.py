@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dedupd.core.records import Vectors
+from dedupd.core.arrays import Vectors
 from dedupd.index.views import Int64s
 
 faiss: Any = import_module("faiss")  # before 1.15 it has no types, and those it has now miss half of what is used here

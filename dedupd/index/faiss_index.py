@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.errors import DegradedError
 from dedupd.core.ports import Neighbour
-from dedupd.core.records import ContentId, Vectors
+from dedupd.core.records import ContentId
 from dedupd.index.faiss_binding import TRAINING_POINTS_PER_LIST, IdIndex, exact_index, trained_lists
 from dedupd.index.read_write_lock import ReadWriteLock
 from dedupd.index.rescore import Similarities, best_similarities, nearest

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Neighbour
-from dedupd.core.records import ContentId, Vectors
+from dedupd.core.records import ContentId
 from dedupd.index.views import Int64s
 
 Similarities = npt.NDArray[np.float32]  # float32 [contents], -1 … 1

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dedupd.core.records import ContentId, Vectors
+from dedupd.core.arrays import Vectors
+from dedupd.core.records import ContentId
 
 MAX_VIEWS = 4  # core.ports.Descriptor.stored has 1 … 4 rows
 MAX_CONTENT = 2**48 - 1  # core.records.ContentId

@@ -31,6 +31,7 @@ Pair = tuple[ContentId, ContentId]  # a < b
 
 # A pixel digest costs two full decodes, so it is made only where the small images leave hardly a doubt.
 _PIXEL_CHECK_SIMILARITY = 0.98
+_FILES_TRIED = 8  # of a content, until one of them can be read
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "GIF", "WEBP"})
 
 _EQUAL_BY_DIGEST = Evidence(
@@ -182,7 +183,7 @@ class Comparer:
 
     def _absolute_paths(self, content: ContentId) -> list[bytes]:
         with self._library.view() as view:
-            files = present_files(view, content)
+            files = view.some_files_of(content, _FILES_TRIED)
         roots = self._root_paths()
         return [roots[file.path.root] + b"/" + file.path.relative() for file in files if file.path.root in roots]
 

@@ -41,7 +41,7 @@ from dedupd.core.records import (
     ProblemCode,
     RootId,
 )
-from dedupd.pipeline.facts import duplicate_found, present_files, same_bytes_matches, tied_matches
+from dedupd.pipeline.facts import duplicate_found, same_bytes_matches, tied_matches
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
 
@@ -50,6 +50,7 @@ _log = logging.getLogger(__name__)
 _BATCH_FILES = 64  # one commit: full sync costs 0.2 % of decoding then (notes, LMDB)
 _BATCH_WAIT_S = 0.25
 _BACKLOG_FETCH = 256
+_COPIES_LOOKED_AT = 8  # of the same bytes; a person reads the first few, and some contents have thousands
 
 # Temporary trouble is tried again: 1, 5, 30 minutes, then daily. Others wait until the file or the decoder changes.
 _RETRY_AFTER_S = (60, 300, 1800, 86_400)
@@ -331,26 +332,38 @@ class Describe(Stage):
         A row whose file is gone while this path holds its inode was moved here: the row goes, and there is nothing to
         tell.
         """
-        copies, is_link, was_moved = [], False, False
-        for other in present_files(txn, content):
-            root = self._root_path(other.path.root)
-            if other.path == path or root is None:
+        is_link, was_moved = False, False
+        for other in txn.files_at_inode(stat.dev, stat.ino):
+            record = txn.file(other) if other != path else None
+            if record is None or record.content != content:
                 continue
-            try:
-                there = self._stat_of(root + b"/" + other.path.relative())
-            except OSError:
-                continue  # its disk does not answer: neither a copy to tell of nor a row to drop
-            is_same_inode = (other.stat.dev, other.stat.ino) == (stat.dev, stat.ino)
-            if there is None:
-                if is_same_inode:
-                    txn.remove_file(other.path)
+            match self._is_there(other, stat):
+                case True:
+                    is_link = True
+                case False:
+                    txn.remove_file(other)
                     was_moved = True
-                continue
-            if is_same_inode and (there.dev, there.ino) == (stat.dev, stat.ino):
-                is_link = True
-            else:
-                copies.append(other)
+                case None:
+                    pass
+        copies = [
+            other
+            for other in txn.some_files_of(content, _COPIES_LOOKED_AT)
+            if other.path != path
+            and (other.stat.dev, other.stat.ino) != (stat.dev, stat.ino)
+            and self._is_there(other.path, other.stat)
+        ]
         return copies, is_link, was_moved
+
+    def _is_there(self, path: FilePath, stat: FileStat) -> bool | None:
+        """Whether a path holds that inode now; None when its disk does not answer or is not believed."""
+        root = self._root_path(path.root)
+        try:
+            there = self._stat_of(root + b"/" + path.relative()) if root is not None else None
+        except OSError:
+            return None
+        if root is None:
+            return None
+        return there is not None and (there.dev, there.ino) == (stat.dev, stat.ino)
 
     def _set_aside(self, txn: LibraryTransaction, done: _Done, problem: Problem) -> None:
         record = txn.file(done.work.path)

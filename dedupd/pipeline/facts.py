@@ -32,7 +32,7 @@ def tied_matches(view: LibraryView, ties: Mapping[ContentId, Tie]) -> list[Match
     return [
         Match(path=file.path, content=other, relation=tie.relation, similarity=tie.similarity)
         for other, tie in ordered
-        for file in present_files(view, other)[:1]
+        for file in view.some_files_of(other, 1)
     ]
 
 

@@ -18,7 +18,6 @@ from dedupd.core.ports import (
 )
 from dedupd.core.records import ContentId, ContentRecord, ContentStage, Edge, Problem, Relation
 from dedupd.pipeline.compare import Comparer
-from dedupd.pipeline.facts import present_files
 from dedupd.pipeline.group_book import GroupBook
 
 _NOT_STORED = ContentId(0)  # stands for the picture that was asked about
@@ -82,7 +81,7 @@ class LibraryMatcher:
         """A known content: its own files, then its verified duplicates."""
         found = []
         with self._library.view() as view:
-            if present_files(view, content):
+            if view.some_files_of(content, 1):
                 found.append(
                     FoundMatch(
                         content=content,
@@ -93,7 +92,7 @@ class LibraryMatcher:
                 )
             for other, tie in self._groups.ties(content).items():
                 edge = view.edge(min(content, other), max(content, other))
-                if edge is not None and present_files(view, other):
+                if edge is not None and view.some_files_of(other, 1):
                     found.append(
                         FoundMatch(content=other, relation=tie.relation, similarity=tie.similarity, reason=edge.reason)
                     )
@@ -114,7 +113,7 @@ class LibraryMatcher:
                 ids |= set(view.contents_with_image_digest(image.image_digest))
             for content in list(ids):  # what a near neighbour is grouped with may match too
                 ids |= set(self._groups.ties(content))
-            candidates = [c for i in sorted(ids) if (c := view.content(i)) is not None and present_files(view, i)]
+            candidates = [c for i in sorted(ids) if (c := view.content(i)) is not None and view.some_files_of(i, 1)]
         side = EvidenceSide(content=None, preview=image.preview, width_px=image.width_px, height_px=image.height_px)
         edges = [(c.id, self._comparer.look(asked, side, c)) for c in candidates]
         return _sorted(

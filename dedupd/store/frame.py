@@ -11,8 +11,9 @@ from zlib import crc32
 
 import numpy as np
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.errors import StoreDamagedError
-from dedupd.core.records import ModelTag, Vectors
+from dedupd.core.records import ModelTag
 
 CHECKSUM_BYTES = 4
 

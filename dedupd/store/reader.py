@@ -11,6 +11,7 @@ from itertools import islice
 
 import lmdb
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.events import Event
 from dedupd.core.ports import Counts, Descriptor, VectorChange
 from dedupd.core.records import (
@@ -23,7 +24,6 @@ from dedupd.core.records import (
     RootId,
     RootRecord,
     Sequence,
-    Vectors,
 )
 from dedupd.store import codec, content_codec, frame, keys, outbox
 from dedupd.store.environment import Table, Tables
@@ -127,6 +127,12 @@ class LmdbView:
         prefix = keys.content_key(content)
         found = [self._known_file(key[len(prefix) :]) for key, _ in self._scan(self._tables.content_files, prefix)]
         return sorted(found, key=lambda file: (file.missing_since_ns is not None, file.path))
+
+    def some_files_of(self, content: ContentId, limit: int) -> list[FileRecord]:
+        """Up to `limit` paths of a content that are there, in key order."""
+        prefix = keys.content_key(content)
+        found = (self._known_file(key[len(prefix) :]) for key, _ in self._scan(self._tables.content_files, prefix))
+        return list(islice((file for file in found if file.missing_since_ns is None), limit))
 
     def files_at_inode(self, dev: int, ino: int) -> list[FilePath]:
         """The known paths of an inode, missing ones too (a renamed file leaves one behind), by path."""

@@ -10,6 +10,7 @@ from itertools import islice
 
 import numpy as np
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.events import Fact
 from dedupd.core.ports import NewContent
 from dedupd.core.records import (
@@ -24,7 +25,6 @@ from dedupd.core.records import (
     RootId,
     RootRecord,
     Sequence,
-    Vectors,
 )
 from dedupd.store import codec, content_codec, derived, frame, keys, outbox
 from dedupd.store.environment import Table

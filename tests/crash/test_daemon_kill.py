@@ -52,7 +52,7 @@ def test_kill_during_a_scan_finds_each_pair_once_and_decodes_nothing_twice(make_
         check=True,
     )
     committed = json.loads(check.stdout)["rows"]["contents"]
-    assert 0 < committed
+    assert committed > 0
     daemon.start()
     status = daemon.idle(images=36)
     assert daemon.groups() == expected

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_a_lossless_copy_has_the_same_pixels_and_only_such_pass_the_strict_quest
 def test_a_renamed_folder_is_not_decoded_again_and_nothing_is_told(make_daemon, library):
     daemon = make_daemon(library).start()
     before = daemon.idle(images=9)
-    groups = {frozenset(os.path.basename(p) for p in g) for g in daemon.groups()}
+    groups = {frozenset(Path(p).name for p in g) for g in daemon.groups()}
     (library / "camera").rename(library / "Kamera 2024")
 
     def moved():
@@ -105,7 +106,7 @@ def test_a_renamed_folder_is_not_decoded_again_and_nothing_is_told(make_daemon, 
     assert after is not None, daemon.log.read_text()
     assert after["decoded_total"] == before["decoded_total"]
     assert after["counts"]["files"] == before["counts"]["files"], "the old rows went with the move"
-    assert {frozenset(os.path.basename(p) for p in g) for g in daemon.groups()} == groups
+    assert {frozenset(Path(p).name for p in g) for g in daemon.groups()} == groups
     assert not [e for e in daemon.events("duplicate-found") if e["origin"] == "arrival"]
 
 
@@ -129,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_with_a_reason(make_daemon, libr
     daemon = make_daemon(library, config="[watch]\nsettle_after_write_s = 0.3\n").start()
 
     def problems():
-        listed = {os.path.basename(p["path"]): p["code"] for p in daemon.json("problems")["problems"]}
+        listed = {Path(p["path"]).name: p["code"] for p in daemon.json("problems")["problems"]}
         return listed if len(listed) == 4 else None
 
     end = time.monotonic() + 40
