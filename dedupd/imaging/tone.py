@@ -39,7 +39,8 @@ def explain_tone(source: Floats, target: Floats) -> list[Tone]:
     """Global tone changes that bring the source's colours near to the target's, the better first.
 
     One is a curve for each channel, which covers brightness, contrast, gamma, warmth and clipping; the other has a
-    linear mix before the curves, which covers saturation and grey. Both are fitted robustly, so that what differs locally stays different.
+    linear mix before the curves, which covers saturation and grey. Both are fitted robustly, so that what differs
+    locally stays different.
 
     Args:
         source: float32 [n, 3], a sample of smoothed pixels, 0 … 255.
