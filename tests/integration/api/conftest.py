@@ -6,7 +6,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -345,18 +347,17 @@ class Stand:
             return [txn.append(fact, NOW_NS) for fact in facts]
 
 
-@pytest.fixture
-def stand(tmp_path) -> Iterator[Stand]:
-    """A running server over an empty library."""
-    library = LmdbLibrary(tmp_path / "state", map_bytes=64 * 1024 * 1024)
+@contextmanager
+def running_stand(base) -> Iterator[Stand]:
+    library = LmdbLibrary(base / "state", map_bytes=64 * 1024 * 1024)
     stand = Stand(
-        base=tmp_path,
+        base=base,
         library=library,
         reader=Reader(),
         matcher=Matcher(library),
         groups=Groups(),
         control=Control(library),
-        previews=DiskPreviewCache(tmp_path / "previews"),
+        previews=DiskPreviewCache(base / "previews"),
     )
     stand.start()
     yield stand
@@ -365,8 +366,27 @@ def stand(tmp_path) -> Iterator[Stand]:
 
 
 @pytest.fixture
+def stand(tmp_path) -> Iterator[Stand]:
+    """A running server over an empty library."""
+    with running_stand(tmp_path) as stand:
+        yield stand
+
+
+@pytest.fixture
 def album(stand) -> Stand:
-    """The library of most tests: two groups, a hard link, names that are not UTF-8 or hostile, a problem."""
+    """A running server over the library of most tests."""
+    return filled(stand)
+
+
+@pytest.fixture(scope="module")
+def shared_album(tmp_path_factory) -> Iterator[Stand]:
+    """The same for tests that only ask: started once, as a start and a stop take half a second."""
+    with running_stand(tmp_path_factory.mktemp("shared")) as stand:
+        yield filled(stand)
+
+
+def filled(stand) -> Stand:
+    """Two groups, a hard link, names that are not UTF-8 or hostile, a problem, a root that is offline."""
     stand.add_root("photos")
     stand.add_root("disk", state=RootState.OFFLINE, reason="the directory is not there")
     keeper = stand.add_file("photos", b"a/one.jpg", b"PIC one", ino=1)
@@ -402,16 +422,20 @@ class Said:
 
 @pytest.fixture
 def dedupctl(stand) -> Callable[..., Said]:
-    """Run dedupctl as a process of its own against the stand's socket."""
+    """Run dedupctl as a process of its own against the test's own server."""
+    return partial(run_dedupctl, stand.socket_path)
 
-    def run(*arguments, socket_path=None, timeout_s=30, **options) -> Said:
-        command = [sys.executable, "-m", "dedupd.cli.main", "--socket", str(socket_path or stand.socket_path)]
-        done = subprocess.run(
-            [*command, *map(os.fspath, arguments)], capture_output=True, timeout=timeout_s, check=False, **options
-        )
-        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    return run
+@pytest.fixture
+def shared_dedupctl(shared_album) -> Callable[..., Said]:
+    """The same against the shared server."""
+    return partial(run_dedupctl, shared_album.socket_path)
+
+
+def run_dedupctl(socket_path, *arguments, **options) -> Said:
+    command = [sys.executable, "-m", "dedupd.cli.main", "--socket", socket_path, *arguments]
+    done = subprocess.run(list(map(os.fspath, command)), capture_output=True, timeout=30, check=False, **options)
+    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture

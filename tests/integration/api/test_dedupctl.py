@@ -49,14 +49,13 @@ def write_card(stand, **photos):
         (["show", "1"], GroupMessage),
         (["problems"], ProblemsMessage),
         (["roots"], RootsMessage),
-        (["roots", "accept", "2"], RootMessage),
         (["explain", "content:1", "content:2"], PairMessage),
         (["rescan"], documents.RescanDocument),
         (["version"], documents.VersionDocument),
     ],
 )
-def test_json_is_one_document_as_described(album, dedupctl, arguments, document):
-    said = dedupctl(*arguments, "--json")
+def test_json_is_one_document_as_described(shared_album, shared_dedupctl, arguments, document):
+    said = shared_dedupctl(*arguments, "--json")
     assert (said.code, said.err) == (0, "")
     jsonschema.validate(json.loads(said.out), msgspec.json.schema(document))
 
@@ -84,8 +83,8 @@ def test_json_is_one_document_as_described(album, dedupctl, arguments, document)
         (["rescan"], ["1 root will be scanned"]),
     ],
 )
-def test_text_says_what_matters(album, dedupctl, arguments, expected):
-    said = dedupctl(*arguments)
+def test_text_says_what_matters(shared_album, shared_dedupctl, arguments, expected):
+    said = shared_dedupctl(*arguments)
     assert (said.code, said.err) == (0, "")
     for words in expected:
         assert words in said.out
@@ -94,21 +93,21 @@ def test_text_says_what_matters(album, dedupctl, arguments, expected):
 @pytest.mark.parametrize(
     "arguments", [["report"], ["groups"], ["show", "4"], ["report", "--format", "json"], ["status"]]
 )
-def test_a_pipe_gets_neither_colour_nor_control_characters(album, dedupctl, arguments):
-    said = dedupctl(*arguments)
+def test_a_pipe_gets_neither_colour_nor_control_characters(shared_album, shared_dedupctl, arguments):
+    said = shared_dedupctl(*arguments)
     assert said.code == 0
     assert all(c.isprintable() or c == "\n" for c in said.out)
     assert "fake\nline" not in said.out
 
 
-def test_a_hostile_name_is_shown_escaped(album, dedupctl):
-    said = dedupctl("show", str(album.groups.groups[1].id))
+def test_a_hostile_name_is_shown_escaped(shared_album, shared_dedupctl):
+    said = shared_dedupctl("show", str(shared_album.groups.groups[1].id))
     assert r"\x1b[2Jfake\nline.jpg" in said.out
 
 
-def test_on_a_terminal_tables_are_rich_and_names_still_harmless(album):
+def test_on_a_terminal_tables_are_rich_and_names_still_harmless(shared_album):
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "dedupd.cli.main", "--socket", str(album.socket_path), "groups"]
+    command = [sys.executable, "-m", "dedupd.cli.main", "--socket", str(shared_album.socket_path), "groups"]
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
     process = subprocess.Popen(command, stdout=slave, stderr=slave, stdin=subprocess.DEVNULL, env=environ)
     os.close(slave)
@@ -377,6 +376,8 @@ def test_roots_by_path_and_by_number(album, dedupctl):
     assert dedupctl("roots", "accept", album.base / "moved").code == 0
     with album.library.view() as view:
         assert view.root(suspect).state is RootState.ONLINE
+    said = dedupctl("roots", "accept", str(suspect), "--json")
+    jsonschema.validate(json.loads(said.out), msgspec.json.schema(RootMessage))
     said = dedupctl("roots", "forget", album.base / "old", "--json")
     jsonschema.validate(json.loads(said.out), msgspec.json.schema(ForgottenMessage))
     assert dedupctl("roots", "forget", "1").code == 64  # still configured
@@ -439,20 +440,20 @@ def test_a_socket_of_somebody_else_names_the_group(album):
         ["find"],
     ],
 )
-def test_wrong_usage_has_its_own_exit_code(dedupctl, arguments):
-    said = dedupctl(*arguments)
+def test_wrong_usage_has_its_own_exit_code(shared_dedupctl, arguments):
+    said = shared_dedupctl(*arguments)
     assert said.code == 64
     assert "--help" in said.err
 
 
-def test_an_unknown_group_is_told_with_the_next_step(album, dedupctl):
-    said = dedupctl("show", "99")
+def test_an_unknown_group_is_told_with_the_next_step(shared_album, shared_dedupctl):
+    said = shared_dedupctl("show", "99")
     assert said.code == 66
     assert "dedupctl groups" in said.err
 
 
-def test_a_table_cannot_go_into_a_file(album, dedupctl):
-    assert dedupctl("report", "--out", album.base / "x").code == 64
+def test_a_table_cannot_go_into_a_file(shared_album, shared_dedupctl):
+    assert shared_dedupctl("report", "--out", shared_album.base / "x").code == 64
 
 
 def test_explain_takes_relative_paths_and_resolves_links_only_if_needed(album, dedupctl):

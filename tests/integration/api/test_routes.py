@@ -72,8 +72,8 @@ def send_chunks(raw, *, limit_bytes):
         ("/v1/explain?a=content:1&b=content:2", "/v1/explain"),
     ],
 )
-def test_get_answers_are_as_described(album, target, path):
-    status, _ = assert_as_described(album, "GET", target, path)
+def test_get_answers_are_as_described(shared_album, target, path):
+    status, _ = assert_as_described(shared_album, "GET", target, path)
     assert status == 200
 
 
@@ -135,8 +135,8 @@ def test_other_answers_and_refusals_are_as_described(album, method, target, path
         ("POST", "/v1/find", b"x" * (1024 * 1024 + 1), 413, "request"),
     ],
 )
-def test_refusals_have_one_shape(album, method, target, body, status, code):
-    got, answer = ask_json(album, method, target, body)
+def test_refusals_have_one_shape(shared_album, method, target, body, status, code):
+    got, answer = ask_json(shared_album, method, target, body)
     assert (got, answer["error"]["code"]) == (status, code)
     assert answer["error"]["message"]
     assert set(answer["error"]) >= {"code", "message", "hint"}
@@ -168,64 +168,64 @@ def test_a_closed_library_is_a_503_in_the_one_shape(album):
     assert answer["error"]["message"]
 
 
-def test_answers_say_that_they_are_not_to_be_guessed_or_kept(album):
-    _, headers, content = ask(album, "GET", "/v1/preview/1")
+def test_answers_say_that_they_are_not_to_be_guessed_or_kept(shared_album):
+    _, headers, content = ask(shared_album, "GET", "/v1/preview/1")
     assert headers["content-type"] == "image/jpeg"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
     assert content.startswith(b"\xff\xd8")
 
 
-def test_pages_of_groups_show_each_group_once(album):
+def test_pages_of_groups_show_each_group_once(shared_album):
     seen, after = [], 0
     while after is not None:
-        page = album.client.groups(limit=1, after=after)
+        page = shared_album.client.groups(limit=1, after=after)
         seen += [group.id for group in page.groups]
         after = page.next
-    assert seen == [group.id for group in album.groups.groups]
+    assert seen == [group.id for group in shared_album.groups.groups]
     assert page.total == 2
 
 
-def test_a_group_counts_hard_links_once_and_is_found_by_any_content(album):
-    group = album.client.group(album.groups.groups[0].id)
+def test_a_group_counts_hard_links_once_and_is_found_by_any_content(shared_album):
+    group = shared_album.client.group(shared_album.groups.groups[0].id)
     assert group.frees_bytes == len(b"PIC one small")
     assert group.files == 3
     assert group.relation == "re-encoded"
     member = group.members[0].picture.content
-    assert album.client.group(member).id == group.id
+    assert shared_album.client.group(member).id == group.id
 
 
-def test_a_lower_relation_leaves_looser_groups_out(album):
-    assert album.client.groups(relation="edited").total == 2
-    assert album.client.groups(relation="re-encoded").total == 1
-    assert album.client.groups(relation="same-pixels").total == 0
+def test_a_lower_relation_leaves_looser_groups_out(shared_album):
+    assert shared_album.client.groups(relation="edited").total == 2
+    assert shared_album.client.groups(relation="re-encoded").total == 1
+    assert shared_album.client.groups(relation="same-pixels").total == 0
 
 
-def test_a_path_that_is_not_utf8_is_shown_escaped_and_carried_exactly(album):
-    group = album.client.group(album.groups.groups[1].id)
+def test_a_path_that_is_not_utf8_is_shown_escaped_and_carried_exactly(shared_album):
+    group = shared_album.client.group(shared_album.groups.groups[1].id)
     file = group.keeper.files[0]
     assert file.path.endswith(r"/b/\xff\xfe.jpg")
-    status, answer = ask_json(album, "GET", f"/v1/groups/{group.id}")
+    status, answer = ask_json(shared_album, "GET", f"/v1/groups/{group.id}")
     carried = answer["keeper"]["files"][0]["path_b64"]
     assert carried
     assert "path_b64" not in answer["members"][0]["picture"]["files"][0]
     assert status == 200
 
 
-def test_report_in_each_format(album):
-    report = album.client.report()
+def test_report_in_each_format(shared_album):
+    report = shared_album.client.report()
     assert (report.duplicate_groups, report.total_duplicates) == (2, 3)  # the hard link is a duplicate file as well
     assert report.groups[0].keep.relation is None
-    csv = b"".join(album.client.report_pieces("csv"))
-    html = b"".join(album.client.report_pieces("html"))
+    csv = b"".join(shared_album.client.report_pieces("csv"))
+    html = b"".join(shared_album.client.report_pieces("html"))
     assert b"one small.jpg" in csv
     assert html.lstrip().lower().startswith(b"<!doctype html")
 
 
-def test_have_counts_only_files_that_are_there_now(album):
+def test_have_counts_only_files_that_are_there_now(shared_album):
     bodies = [b"PIC one", b"PIC gone", b"PIC away", b"PIC never seen"]
     digests = [blake3(body).hexdigest() for body in bodies]
-    answer = album.client.have([*digests, digests[0]])
+    answer = shared_album.client.have([*digests, digests[0]])
     assert [known.digest for known in answer.known] == digests[:1]
     assert list(answer.unknown) == digests[1:]
     assert all(file.is_present for file in answer.known[0].files)
@@ -260,37 +260,39 @@ def test_known_bytes_are_found_even_if_they_cannot_be_decoded_now(album):
     assert answer["format"] is None
 
 
-def test_an_unreadable_picture_names_its_problem(album):
-    status, answer = ask_json(album, "POST", "/v1/find", b"text")
+def test_an_unreadable_picture_names_its_problem(shared_album):
+    status, answer = ask_json(shared_album, "POST", "/v1/find", b"text")
     assert status == 422
     assert answer["error"]["code"] == "unreadable-image"
     assert answer["error"]["problem"] == "not-an-image"
 
 
-def test_an_upload_leaves_nothing_behind(album):
-    before = sorted(album.base.iterdir())
+def test_an_upload_leaves_nothing_behind(shared_album):
+    before = sorted(shared_album.base.iterdir())
     for body in (b"PIC one", b"text", b"x" * (1024 * 1024 + 1)):
-        ask(album, "POST", "/v1/find", body)
-    assert sorted(album.base.iterdir()) == before
+        ask(shared_album, "POST", "/v1/find", body)
+    assert sorted(shared_album.base.iterdir()) == before
 
 
-def test_explain_matches_paths_with_the_records_and_opens_none(album):
-    first, second = album.path("photos", b"a/one.jpg"), album.path("photos", b"b/\xff\xfe.jpg")
-    pair = album.client.explain(second, first)  # neither exists on disk
+def test_explain_matches_paths_with_the_records_and_opens_none(shared_album):
+    first, second = shared_album.path("photos", b"a/one.jpg"), shared_album.path("photos", b"b/\xff\xfe.jpg")
+    pair = shared_album.client.explain(second, first)  # neither exists on disk
     assert (pair.a.content, pair.b.content) == tuple(sorted((pair.a.content, pair.b.content)))
     assert pair.relation == "re-encoded"
     assert pair.evidence.geometry.scale == 0.5
 
 
-def test_explain_of_one_content_says_same_bytes(album):
-    pair = album.client.explain(album.path("photos", b"a/one.jpg"), album.path("photos", b"a/one link.jpg"))
+def test_explain_of_one_content_says_same_bytes(shared_album):
+    pair = shared_album.client.explain(
+        shared_album.path("photos", b"a/one.jpg"), shared_album.path("photos", b"a/one link.jpg")
+    )
     assert pair.relation == "same-bytes"
     assert pair.evidence is None
 
 
-def test_explain_says_why_a_known_file_has_no_answer(album):
-    target = quote(album.path("photos", b"broken.jpg"))
-    status, answer = ask_json(album, "GET", f"/v1/explain?a={target}&b=content:1")
+def test_explain_says_why_a_known_file_has_no_answer(shared_album):
+    target = quote(shared_album.path("photos", b"broken.jpg"))
+    status, answer = ask_json(shared_album, "GET", f"/v1/explain?a={target}&b=content:1")
     assert status == 404
     assert "the decoder refused it" in answer["error"]["message"]
 
