@@ -16,8 +16,13 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+# The example library is made of photographs that come with scikit-image.
+$(VENV)/example.stamp: $(VENV)/run.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt scikit-image
+	touch $@
+
 # Scans FOLDER (by default an example library made for the purpose), then watches it and shows a duplicate arriving.
-run: $(VENV)/run.stamp
+run: $(if $(FOLDER),$(VENV)/run.stamp,$(VENV)/example.stamp)
 	$(BIN)/python contrib/demo.py $(FOLDER)
 
 test: $(VENV)/dev.stamp
