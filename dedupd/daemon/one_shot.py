@@ -5,33 +5,30 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from dedupd.core.ports import Progress
-from dedupd.core.records import DUPLICATE_RELATIONS, Problem, RootId, RootState
+from dedupd.core.records import DUPLICATE_RELATIONS, Problem, RootId
 from dedupd.core.report import Report
-from dedupd.core.wording import bytes_text
 from dedupd.daemon.build import Engine, build_engine
 from dedupd.daemon.control import DaemonControl
 from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.no_changes import NoChanges
 from dedupd.daemon.reports import EngineReports
-from dedupd.daemon.scan_display import ScanDisplay, shown
+from dedupd.daemon.scan_display import ScanDisplay
+from dedupd.daemon.scan_summary import ScanSummary, print_summary
 from dedupd.daemon.schedule import tidy
 from dedupd.reporting.render import ReportFormat, render, write_atomically
 from dedupd.settings.schema import Settings
 
 _LOOK_EVERY_S = 0.1
 _SETTLE_WRITE_S = 2.0  # nobody waits ten seconds for a scan: a file written in the last two is left to settle
-_SHOWN_GROUPS = 5
-_SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +80,15 @@ def run_scan(options: ScanOptions) -> Report:
             sys.stdout.buffer.writelines(render(report, ReportFormat.JSON, engine.previews.get))
             sys.stdout.buffer.flush()
         else:
-            _print_summary(options, report, progress, _problems_below(engine), time.monotonic() - began_s)
+            summary = ScanSummary(
+                report=report,
+                report_path=options.report,
+                progress=progress,
+                problems=_problems_below(engine),
+                folders=len(options.roots),
+                spent_s=time.monotonic() - began_s,
+            )
+            print_summary(Console(quiet=options.is_quiet, highlight=False), summary, all_problems=options.show_problems)
     finally:
         crashes.ignore_from_now_on()
         engine.stop(timeout_s=2.0)
@@ -146,75 +151,6 @@ def _only_touching(report: Report, roots: frozenset[RootId]) -> Report:
         total_duplicates=sum(len(g.duplicates) for g in groups),
         frees_bytes=sum(g.frees_bytes for g in groups),
     )
-
-
-def _print_summary(
-    options: ScanOptions,
-    report: Report,
-    progress: Progress,
-    problems: Sequence[tuple[bytes, Problem]],
-    spent_s: float,
-) -> None:
-    console = Console(quiet=options.is_quiet, highlight=False)
-    others = sum(sum(root.others.values()) for root in progress.roots)
-    console.print(
-        f"\n[bold]{report.total_images:,}[/] images in {len(options.roots)} "
-        f"{'folder' if len(options.roots) == 1 else 'folders'}, {progress.decoded_total:,} of them decoded now, "
-        f"in {spent_s:.1f} s"
-    )
-    if not report.groups:
-        console.print("[green]No duplicates.[/]")
-    else:
-        console.print(
-            f"[bold]{report.total_duplicates:,}[/] duplicates in [bold]{report.duplicate_groups:,}[/] groups; "
-            f"without them {bytes_text(report.frees_bytes)} would be free"
-        )
-        console.print(_top_groups(report))
-    for root in progress.roots:
-        if root.root.is_watched and root.root.state is not RootState.ONLINE:
-            console.print(f"[yellow]{shown(root.root.path)}: {root.root.state_reason}[/]")
-    _print_problems(console, problems, show_all=options.show_problems)
-    if others:
-        console.print(f"[dim]{others:,} other files (videos, documents, …) were not looked at[/]")
-    if options.report is not None:
-        console.print(f"Report: {options.report}")
-    else:
-        console.print("[dim]For a page with pictures: add --report duplicates.html[/]")
-
-
-def _top_groups(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
-    table.add_column("keep", overflow="fold")
-    table.add_column("duplicates", overflow="fold")
-    table.add_column("closest to farthest")
-    table.add_column("frees", justify="right")
-    roots = sorted(report.roots, key=len, reverse=True)
-
-    def name(path: bytes) -> str:
-        base = next((r for r in roots if path.startswith(r + b"/")), b"")
-        return shown(path[len(base) + 1 :] if base else path)
-
-    for group in report.groups[:_SHOWN_GROUPS]:
-        names = [name(f.path) for f in group.duplicates]
-        more = f"\n… and {len(names) - 3} more" if len(names) > 3 else ""
-        kinds = dict.fromkeys(f.relation.value for f in group.duplicates if f.relation)
-        table.add_row(
-            name(group.keep.path), "\n".join(names[:3]) + more, "\n".join(kinds), bytes_text(group.frees_bytes)
-        )
-    if len(report.groups) > _SHOWN_GROUPS:
-        table.add_row(f"[dim]… and {len(report.groups) - _SHOWN_GROUPS} more groups[/]", "", "", "")
-    return table
-
-
-def _print_problems(console: Console, problems: Sequence[tuple[bytes, Problem]], *, show_all: bool) -> None:
-    if not problems:
-        return
-    console.print(f"[yellow]{len(problems):,} files could not be read as pictures:[/]")
-    told = problems if show_all else problems[:_SHOWN_PROBLEMS]
-    for path, problem in told:
-        console.print(f"  {shown(path)}: {shown(problem.detail.encode())} [dim]({problem.code.value})[/]")
-    if len(told) < len(problems):
-        console.print(f"  [dim]… and {len(problems) - len(told):,} more: add --problems to see them all[/]")
 
 
 def _problems_below(engine: Engine) -> list[tuple[bytes, Problem]]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.text import Text
 
 from dedupd.core import ports
 
@@ -67,10 +65,3 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def shown(path: bytes) -> str:
-    """A path that cannot move the cursor or fake a line, as text for rich (markup escaped)."""
-    text = os.fsdecode(path)
-    safe = "".join(c if c.isprintable() and not "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in text)
-    return Text(safe).markup
