@@ -118,6 +118,7 @@ class Quality:
     sharpness: float  # variance of the Laplacian of luma at the small image's scale, ≥ 0
     information: float  # bits of luma entropy in textured cells, 0 (flat) … 8; below ~1 the picture says little
     jpeg_quality: int | None = None  # 1 … 100 as libjpeg counts, from the quantisation tables
+    frame_share: float = 0.0  # 0 … 1, share of the picture that is a uniform border around it
 
 
 class ContentStage(StrEnum):
@@ -218,7 +219,6 @@ class Evidence:
     compared_px: int = 0  # short side of the compared overlap, px
     frame_offset_px: float = 0.0  # how far the corners of the two whole frames are apart once aligned
     protrusion_px: float = 0.0  # how far the inner picture sticks out of the outer one; 0: one contains the other
-    overlay: str | None = None  # "text" or "bar": what the differences look like, where they look drawn on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,10 @@ _CELL_PX = 8  # of the halved luma: 16 px of the small image
 _TEXTURED_STD = 4.0  # grey levels within a cell after halving; sensor noise stays under 3, a sky's gradient under 2
 _TELLING_SHARE = 0.05  # of the picture; texture in less of it counts in proportion (a dot on a page)
 
+# A line is border if it is flat and close to the outermost line (measured on letterboxed copies, matching notes).
+_FRAME_RANGE = 25  # of 255, over the channels of a line
+_FRAME_DISTANCE = 10
+
 # Luma table of ITU-T T.81 Annex K.1, which libjpeg scales by its quality setting; only its sum over 1 … 100 is used.
 _LUMA = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
@@ -40,6 +44,7 @@ def measure(small: Pixels, quantization: Mapping[int, Sequence[int]] | None) -> 
         sharpness=float(spread[0, 0]) ** 2,
         information=information(luma.astype(np.uint8, copy=False)),
         jpeg_quality=jpeg_quality(quantization) if quantization else None,
+        frame_share=frame_share(small),
     )
 
 
@@ -64,6 +69,34 @@ def information(luma: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> float:
     share = counts[counts > 0] / textured.size
     entropy = float(-(share * np.log2(share)).sum())
     return entropy * min(1.0, len(textured) / (_TELLING_SHARE * rows * columns))
+
+
+def frame_share(small: Pixels) -> float:
+    """Share of the picture that is a uniform border, 0 … 1; a picture of one colour has none."""
+    rows = _flat_ends(small.min(axis=1), small.max(axis=1))
+    columns = _flat_ends(small.min(axis=0), small.max(axis=0))
+    if rows is None or columns is None:
+        return 0.0
+    return 1.0 - rows * columns
+
+
+def _flat_ends(low: Pixels, high: Pixels) -> float | None:
+    """Share of the lines that is left between the flat ones at both ends; None when all are flat.
+
+    Args:
+        low: each line's darkest value by channel, [lines, 3].
+        high: the brightest.
+    """
+    middle = (low.astype(np.float32) + high) / 2
+    is_flat = (high.astype(np.int16) - low).max(axis=1) <= _FRAME_RANGE
+    kept = len(is_flat)
+    for end in (slice(None), slice(None, None, -1)):
+        like_outermost = np.abs(middle[end] - middle[end][0]).max(axis=1) <= _FRAME_DISTANCE
+        is_border = is_flat[end] & like_outermost
+        if is_border.all():
+            return None
+        kept -= int(is_border.argmin())
+    return kept / len(is_flat)
 
 
 def jpeg_quality(quantization: Mapping[int, Sequence[int]]) -> int | None:

@@ -27,6 +27,7 @@ class _QualityRow(msgspec.Struct, array_like=True, frozen=True):
     sharpness: float
     information: float
     jpeg_quality: int | None = None
+    frame_share: float = 0.0
 
 
 class _CaptureRow(msgspec.Struct, array_like=True, frozen=True):
@@ -108,7 +109,7 @@ def content_body(content: ContentRecord) -> bytes:
             height_px=content.height_px,
             image_digest=content.image_digest,
             pixel_digest=content.pixel_digest,
-            quality=_QualityRow(quality.sharpness, quality.information, quality.jpeg_quality),
+            quality=_QualityRow(quality.sharpness, quality.information, quality.jpeg_quality, quality.frame_share),
             capture=_CaptureRow(
                 taken_at_ms=capture.taken_at_ms,
                 has_subseconds=capture.has_subseconds,
@@ -143,7 +144,10 @@ def content_from(key: bytes, body: bytes) -> ContentRecord:
         image_digest=row.image_digest,
         pixel_digest=row.pixel_digest,
         quality=Quality(
-            sharpness=quality.sharpness, information=quality.information, jpeg_quality=quality.jpeg_quality
+            sharpness=quality.sharpness,
+            information=quality.information,
+            jpeg_quality=quality.jpeg_quality,
+            frame_share=quality.frame_share,
         ),
         capture=Capture(
             taken_at_ms=capture.taken_at_ms,

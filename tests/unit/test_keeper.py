@@ -4,12 +4,14 @@ from dedupd.core.keeper import Candidate, choose_keeper
 from dedupd.core.records import Capture, ContentRecord, ContentStage, Quality
 
 
-def candidate(number, *, width=400, height=300, fmt="JPEG", paths=(b"a.jpg",), jpeg_quality=80, size=1000, **capture):
+def candidate(
+    number, *, width=400, height=300, fmt="JPEG", paths=(b"a.jpg",), jpeg_quality=80, size=1000, frame=0.0, **capture
+):
     return Candidate(
         content=ContentRecord(
             id=number, digest=bytes(32), size_bytes=size, format=fmt, width_px=width, height_px=height,
             image_digest=None, pixel_digest=None, capture=Capture(**capture), decoder="t", stage=ContentStage.LINKED,
-            quality=Quality(sharpness=1, information=5, jpeg_quality=jpeg_quality), first_seen_ns=0,
+            quality=Quality(sharpness=1, information=5, jpeg_quality=jpeg_quality, frame_share=frame), first_seen_ns=0,
         ),
         paths=paths,
     )  # fmt: skip
@@ -19,6 +21,8 @@ def candidate(number, *, width=400, height=300, fmt="JPEG", paths=(b"a.jpg",), j
     ("better", "worse", "word"),
     [
         (candidate(2, width=4032, height=3024), candidate(1, width=1600, height=1200), "4032×3024 against 1600×1200"),
+        (candidate(2), candidate(1, width=480, height=380, fmt="PNG", frame=0.342), "without a border"),
+        (candidate(2, width=800, height=600), candidate(1, width=900, height=900, frame=0.8), "higher resolution"),
         (candidate(2, fmt="RAW", jpeg_quality=None), candidate(1), "better format, RAW against JPEG"),
         (candidate(2, jpeg_quality=95), candidate(1, jpeg_quality=60), "quality, 95 against 60"),
         (candidate(2, has_gps=True), candidate(1), "more metadata"),
