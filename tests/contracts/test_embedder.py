@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from skimage import data
 
+from dedupd.core.arrays import Pixels
 from dedupd.core.ports import Embedder, EmbedItem
-from dedupd.core.records import Pixels
 from dedupd.embedding.local_embedder import LocalEmbedder
 
 EMBEDDERS: dict[str, Callable[[], Embedder]] = {"local": LocalEmbedder}

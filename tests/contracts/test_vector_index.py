@@ -9,8 +9,9 @@ from threading import Event
 import numpy as np
 import pytest
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Neighbour, VectorIndex
-from dedupd.core.records import ContentId, Vectors
+from dedupd.core.records import ContentId
 from dedupd.index.exact_index import ExactIndex
 from dedupd.index.faiss_index import FaissIndex
 

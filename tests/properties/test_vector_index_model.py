@@ -12,8 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Model
-from dedupd.core.records import ContentId, ModelTag, Vectors
+from dedupd.core.records import ContentId, ModelTag
 from dedupd.core.records import Sequence as StoreSequence
 from dedupd.index.exact_index import ExactIndex
 from dedupd.index.faiss_index import FaissIndex

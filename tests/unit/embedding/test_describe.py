@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 from skimage import data
 
+from dedupd.core.arrays import Pixels
 from dedupd.core.ports import Descriptor
-from dedupd.core.records import Pixels
 from dedupd.embedding import describe as describe_module
 from dedupd.embedding.describe import describe, model_tag
 from dedupd.embedding.local_embedder import CANDIDATE_SIMILARITY

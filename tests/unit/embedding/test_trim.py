@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 from skimage import data
 
-from dedupd.core.records import Pixels
+from dedupd.core.arrays import Pixels
 from dedupd.embedding.trim import MAX_TRIM_SHARE, PixelBox, differs, find_boxes
 
 PHOTO = data.astronaut()[::3, ::2][:160, :240]

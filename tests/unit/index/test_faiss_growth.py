@@ -10,8 +10,9 @@ from threading import Event
 import numpy as np
 import pytest
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.errors import DegradedError
-from dedupd.core.records import ContentId, Vectors
+from dedupd.core.records import ContentId
 from dedupd.index.faiss_binding import exact_index, faiss, trained_lists
 from dedupd.index.faiss_index import FaissIndex, lists_for
 

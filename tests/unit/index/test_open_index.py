@@ -17,9 +17,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.errors import DegradedError
 from dedupd.core.ports import Counts, Model, VectorChange
-from dedupd.core.records import ContentId, ModelTag, Sequence, Vectors
+from dedupd.core.records import ContentId, ModelTag, Sequence
 from dedupd.index.catch_up import CHUNK, OpenedIndex, open_index, save_snapshot
 from dedupd.index.snapshot import Manifest
 
