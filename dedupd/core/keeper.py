@@ -26,8 +26,8 @@ class Candidate:
     paths: tuple[bytes, ...]  # present files, relative to their roots; may be empty
 
 
-# RAW holds what the sensor saw; a lossless file may still have been made from a JPEG, hence below HEIF's own order it
-# is decided by resolution first (the first criterion) and only then by format.
+# RAW holds what the sensor saw. Whether a PNG or HEIF was made from the JPEG beside it cannot be told from its format,
+# so the format only decides after the metadata, which a conversion tends to lose.
 _FORMAT_ORDER = ("RAW", "TIFF", "PNG", "HEIF", "AVIF", "JPEG", "WEBP", "BMP", "GIF")
 
 # "IMG_1234 (1).jpg", "IMG_1234 copy 2.jpg", "Kopie von …", "… - Kopie", "… copia", "… copie", "-edited", WhatsApp names
@@ -114,12 +114,12 @@ _CRITERIA = (
     _Criterion(lambda c: not c.paths, lambda _a, _b: "the others are not on disk"),
     _Criterion(lambda c: -_pixels(c), lambda a, b: f"higher resolution, {_size_words(a)} against {_size_words(b)}"),
     _Criterion(_is_framed, lambda _a, _b: "the whole picture without a border around it"),
+    _Criterion(lambda c: -_richness(c), lambda _a, _b: "more metadata (time, place, camera)"),
     _Criterion(_format_rank, lambda a, b: f"better format, {a.content.format} against {b.content.format}"),
     _Criterion(
         lambda c: -(c.content.quality.jpeg_quality or 0),
         lambda a, b: f"better JPEG quality, {a.content.quality.jpeg_quality} against {b.content.quality.jpeg_quality}",
     ),
-    _Criterion(lambda c: -_richness(c), lambda _a, _b: "more metadata (time, place, camera)"),
     _Criterion(lambda c: not _has_plain_name(c), lambda _a, _b: "its name is not a copy's"),
     _Criterion(
         lambda c: -c.content.size_bytes,
