@@ -115,7 +115,6 @@ def _evidence(
         compared_px=min(frame.valid.shape),
         frame_offset_px=offset,
         protrusion_px=protrusion,
-        overlay=residual.overlay,
     )
 
 

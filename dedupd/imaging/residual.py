@@ -24,6 +24,7 @@ RETONED = 0.01  # mean change of all values from which both explanations are loo
 # What compression, noise and resampling leave of a smoothed difference (measured on re-encoded copies):
 TOLERATED_LEVELS = 6.0  # anywhere, 0 … 255
 TOLERATED_PER_TYPICAL = 3.0  # for each level of the median difference
+TOLERATED_CLIPPED = 8.0  # where a tone edit clipped before the preview was scaled down
 TOLERATED_PER_SLOPE = 0.30  # for each level a px of gradient: 0.3 px of misalignment
 
 
@@ -44,7 +45,6 @@ class Residual:
     noise_correlation: float | None
     band_errors: tuple[float, ...]
     band_lows: tuple[float, ...]
-    overlay: str | None
 
 
 def measure(frame: CommonFrame) -> Residual:
@@ -86,7 +86,8 @@ def _compare(x: Floats, y: Floats, before: Floats, valid: Mask) -> Residual:
     y = np.where(valid[..., None], y, x).astype(np.float32)
     grey_x, grey_y = grey(x), grey(y)
     low, support = _low_agreement(grey_x, grey_y, valid)
-    regions = _disagreeing_regions(x, y, valid)
+    clipped = _near_clipping(x, before) if tone_change >= RETONED else np.zeros_like(grey_x)
+    regions = _disagreeing_regions(x, y, valid, clipped)
     band_errors, band_lows = compare_bands(grey_x, grey_y, valid)
     return Residual(
         similarity=_agreement(grey_x[valid], grey_y[valid]),
@@ -102,7 +103,6 @@ def _compare(x: Floats, y: Floats, before: Floats, valid: Mask) -> Residual:
         noise_correlation=noise_correlation(grey_x, grey_y, valid),
         band_errors=band_errors,
         band_lows=band_lows,
-        overlay=None,
     )
 
 
@@ -146,7 +146,7 @@ class _Regions:
     typical: float
 
 
-def _disagreeing_regions(x: Floats, y: Floats, valid: Mask) -> _Regions:
+def _disagreeing_regions(x: Floats, y: Floats, valid: Mask, clipped: Floats) -> _Regions:
     """Where the smoothed colours differ by more than compression, noise and misalignment explain."""
     if not valid.any():
         return _Regions((), (), 0.0, 0.0)
@@ -155,7 +155,8 @@ def _disagreeing_regions(x: Floats, y: Floats, valid: Mask) -> _Regions:
     error = np.asarray(cv2.max(cv2.max(red, green), blue), np.float32)
     typical = float(np.median(error[::2, ::2][valid[::2, ::2]]))
     slope = np.add(_slope(grey(smooth_x)), _slope(grey(smooth_y)))
-    ratio = error / (TOLERATED_LEVELS + TOLERATED_PER_TYPICAL * min(typical, 4.0) + TOLERATED_PER_SLOPE * slope)
+    anywhere = TOLERATED_LEVELS + TOLERATED_PER_TYPICAL * min(typical, 4.0)
+    ratio = error / (anywhere + TOLERATED_PER_SLOPE * slope + TOLERATED_CLIPPED * clipped)
     bad = ((ratio > 1) & valid).astype(np.uint8)
     bad = np.asarray(cv2.morphologyEx(bad, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)), np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(bad, connectivity=8)
@@ -164,13 +165,19 @@ def _disagreeing_regions(x: Floats, y: Floats, valid: Mask) -> _Regions:
     return _Regions(
         areas=tuple(int(s[cv2.CC_STAT_AREA]) for s in found),
         boxes=tuple((int(s[0]), int(s[1]), int(s[0] + s[2]), int(s[1] + s[3])) for s in found[:MAX_BOXES]),
-        excess=float(np.percentile(ratio[valid], 99.5)),
+        excess=float(ratio[valid].max()),
         typical=typical,
     )
 
 
 def _smooth(image: Floats, sigma_px: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.float32)
+
+
+def _near_clipping(x: Floats, y: Floats) -> Floats:
+    """float32 [h, w]: 1 where a channel of either picture is at an end of its range within two px, else 0."""
+    is_at_end = np.asarray(((x >= 250) | (x <= 5) | (y >= 250) | (y <= 5)).any(axis=2), np.uint8)
+    return np.asarray(cv2.dilate(is_at_end, np.ones((5, 5), np.uint8)), np.float32)
 
 
 def _slope(luma: Floats) -> Floats:
