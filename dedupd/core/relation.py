@@ -15,6 +15,7 @@ VERIFIER_TAG = "pixels-1"
 
 SAME_FRAME_PX = 0.25  # corners of two whole frames; copies stay below 0.2, hand-held shots of one scene above 1
 CONTAINED_PX = 0.25  # how far an inner picture may stick out; copies stay below 0.1
+MIN_CROP = 0.01  # of the short side; nobody crops less, the next shot and a lens that breathes differ by less
 HAND_HELD_MIN_DEG = 0.12  # a crop is off a quarter turn by less than 0.1°, somebody's hand by more …
 HAND_HELD_MAX_DEG = 1.2  # … and an edit that straightens a picture is worth more than this
 TONE_CHANGED = 0.02  # mean change of all values; re-encoding stays below 0.012
@@ -131,6 +132,8 @@ def _decide_reframed(evidence: Evidence, geometry: Geometry) -> Verdict:
         return Verdict(
             relation=Relation.SIMILAR, reason="The same scene, but each shows something that the other does not."
         )
+    if evidence.frame_offset_px < MIN_CROP * evidence.compared_px and not _turned(geometry):
+        return Verdict(relation=Relation.SIMILAR, reason="The same scene, framed a hair's breadth apart.")
     if HAND_HELD_MIN_DEG < off_quarter < HAND_HELD_MAX_DEG:
         return Verdict(relation=Relation.SIMILAR, reason=f"The same scene, the camera held {off_quarter:.1f}° askew.")
     is_retoned = evidence.tone_change > TONE_CHANGED

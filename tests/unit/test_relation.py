@@ -172,6 +172,7 @@ def test_the_reason_names_both_sizes():
         replace(EQUAL, band_errors=(0.1, 0.08, 0.02, 0.004)),
         replace(EQUAL, tone_change=0.2, error_levels=4.7, band_errors=(0.07, 0.005, 0.002, 0.0013)),
         reframed(protrusion_px=4.0),
+        replace(EQUAL, frame_offset_px=1.7),
         reframed(geometry={"rotation_deg": 0.4}),
         reframed(geometry={"rotation_deg": 89.6}),
         reframed(band_errors=(0.06, 0.008, 0.0025, 0.0011)),
