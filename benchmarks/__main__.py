@@ -1,0 +1,63 @@
+"""Runs the benchmarks, prints one table and writes benchmarks/out/DATE-COMMIT.json.
+
+python -m benchmarks                                  all, small: a few minutes on two cores, no outside data
+python -m benchmarks --list
+python -m benchmarks latency accuracy --data DIR      chosen ones, on data of your own
+python -m benchmarks --full                           all at their own full sizes
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from pathlib import Path
+from typing import cast
+
+from benchmarks.common import REPOSITORY, Benchmark, machine, make_parser, print_table, write_result
+
+NAMES = ("startup", "latency", "accuracy", "throughput", "memory", "reconcile")
+
+
+def benchmark_named(name: str) -> Benchmark:
+    return cast("Benchmark", importlib.import_module(f"benchmarks.{name}"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(NAMES)} (default: all)")
+    parser.add_argument("--list", action="store_true", help="say what there is")
+    parser.add_argument("--full", action="store_true", help="full sizes instead of small ones")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="for those that can use a folder of yours")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes instead")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for name in NAMES:
+            duty = benchmark_named(name).__doc__.partition("\n\n")[0]
+            print(f"{name:<12} {' '.join(duty.split())}")
+        return
+    if unknown := set(arguments.names) - set(NAMES):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; --list names them")
+
+    made_on = machine()
+    results, tables = {}, {}
+    for name in arguments.names or NAMES:
+        benchmark = benchmark_named(name)
+        options = make_parser(benchmark).parse_args([] if arguments.full else list(benchmark.QUICK))
+        if arguments.data is not None and "data" in options:
+            options.data = arguments.data
+        print(f"{name} …", file=sys.stderr, flush=True)
+        began_s = time.monotonic()
+        results[name] = benchmark.run(options)
+        results[name]["took_s"] = round(time.monotonic() - began_s, 1)
+        tables[name] = benchmark.rows(results[name])
+    print_table(tables)
+    named = f"{made_on['at'][:10]}-{made_on['commit']}.json"
+    path = arguments.json or REPOSITORY / "benchmarks" / "out" / named
+    write_result(path, made_on, results)
+    print(f"\n{path}")
+
+
+if __name__ == "__main__":
+    main()
