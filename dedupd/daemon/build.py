@@ -171,6 +171,7 @@ def build_engine(
         ties=groups.ties,
         has_room=link.has_room,
         on_described=link.notice,
+        on_vanished=lambda path: intake.look_again(path),  # noqa: PLW0108 - the two stages need each other
         workers=workers,
         on_crash=on_crash,
     )
@@ -188,6 +189,7 @@ def build_engine(
         stat_of=stat_of,
         on_arrival=describe.arrive,
         on_pending=describe.notice,
+        on_reread=describe.expect,
         on_crash=on_crash,
     )
     return Engine(

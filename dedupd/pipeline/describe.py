@@ -41,7 +41,7 @@ from dedupd.core.records import (
     ProblemCode,
     RootId,
 )
-from dedupd.pipeline.facts import duplicate_found, same_bytes_matches, tied_matches
+from dedupd.pipeline.facts import Newcomer, duplicate_found, same_bytes_matches, tied_matches
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
 
@@ -50,6 +50,11 @@ _log = logging.getLogger(__name__)
 _BATCH_FILES = 64  # one commit: full sync costs 0.2 % of decoding then (notes, LMDB)
 _BATCH_WAIT_S = 0.25
 _BACKLOG_FETCH = 256
+_FRUITLESS_WAIT_S = 1.0  # until pending files are looked up again when none of them could be read …
+_FRUITLESS_REST = 20  # … and this many times as long as the looking took, so that it costs at most 5 % of a core
+_VANISHED_WAIT_S = 10.0  # for the intake stage to find a file gone, before it is asked for again
+_NO_WORKER_WAIT_S = 5.0  # until the pool is asked again when it could not start a worker
+_EXPECTED_LIMIT = 100_000  # files remembered as "probably only touched"; about 300 bytes each
 _COPIES_LOOKED_AT = 8  # of the same bytes; a person reads the first few, and some contents have thousands
 
 # Temporary trouble is tried again: 1, 5, 30 minutes, then daily. Others wait until the file or the decoder changes.
@@ -68,12 +73,13 @@ class _Work:
     path: FilePath
     absolute: bytes
     origin: Origin
+    stat: FileStat  # of the row when the read was asked for; another at the commit: it was registered anew
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
     work: _Work
-    outcome: ReadFile | Problem
+    outcome: ReadFile | Problem | None  # None: no worker could be started, which is no fault of the file
     is_second_look: bool = False  # it waited for the one that decodes its content
 
 
@@ -93,7 +99,8 @@ class Describe(Stage):
         stat_of: Callable[[bytes], FileStat | None],
         ties: Callable[[ContentId], dict[ContentId, Tie]],
         has_room: Callable[[], bool],
-        on_described: Callable[[dict[ContentId, Origin]], None],
+        on_described: Callable[[dict[ContentId, Newcomer]], None],
+        on_vanished: Callable[[FilePath], None],
         workers: int,
         on_crash: OnCrash,
     ) -> None:
@@ -111,6 +118,7 @@ class Describe(Stage):
             ties: verified duplicates of a content.
             has_room: whether the link stage keeps up; backlog waits while not.
             on_described: told of contents that can be linked.
+            on_vanished: told of a pending file that was not there any more when its turn came.
             workers: decode processes; twice as many files are in flight.
             on_crash: see Stage.
         """
@@ -126,9 +134,15 @@ class Describe(Stage):
         self._ties = ties
         self._has_room = has_room
         self._on_described = on_described
+        self._on_vanished = on_vanished
         self._capacity = 2 * workers + 2
         self._arrivals: deque[tuple[FilePath, Origin]] = deque()
         self._backlog: deque[FilePath] = deque()
+        self._has_news = True  # pending files may have come since they were last looked up
+        self._look_up_at_s = 0.0  # without news, not before
+        self._resume_at_s = 0.0  # no worker could be started
+        self._vanished: dict[FilePath, tuple[FileStat, float]] = {}  # not to be asked for again before
+        self._expected: dict[FilePath, ContentId] = {}  # what a file held before it was registered anew
         self._in_flight: set[FilePath] = set()  # from the request to the commit, so that nothing is read twice
         self._reading = 0  # of them, how many the pool has
         self._results: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
@@ -143,7 +157,13 @@ class Describe(Stage):
 
     def notice(self) -> None:
         """There are new pending files in the store. Thread-safe."""
+        self._has_news = True
         self._wake()
+
+    def expect(self, path: FilePath, content: ContentId) -> None:
+        """A file that held this content is to be read again; if it holds it still there is nothing to tell."""
+        if len(self._expected) < _EXPECTED_LIMIT:
+            self._expected[path] = content
 
     @property
     def is_idle(self) -> bool:
@@ -162,41 +182,78 @@ class Describe(Stage):
     # ------------------------------------------------------------------------------------------------ asking the pool
 
     def _refill(self) -> None:
+        if self._clock.monotonic_s() < self._resume_at_s:
+            return
         while self._reading < self._capacity and not self.is_stopping:
             taken = self._next_path()
             if taken is None:
                 return
-            path, origin = taken
-            if path in self._in_flight:
+            work = self._work_for(*taken)
+            if work is None:
                 continue
-            root = self._root_path(path.root)
-            if root is None:
-                continue  # suspect: it stays pending until the root is back
-            work = _Work(path=path, absolute=root + b"/" + path.relative(), origin=origin)
-            self._in_flight.add(path)
+            self._in_flight.add(work.path)
             self._reading += 1
-            priority = Priority.ARRIVAL if origin is Origin.ARRIVAL else Priority.BACKLOG
-            future = self._reader.read(work.absolute, is_known=self._claimer(path), priority=priority)
+            priority = Priority.ARRIVAL if work.origin is Origin.ARRIVAL else Priority.BACKLOG
+            future = self._reader.read(work.absolute, is_known=self._claimer(work.path), priority=priority)
             future.add_done_callback(lambda f, w=work: self._receive(w, f))  # type: ignore[misc]  # mypy: no lambda defaults
 
     def _next_path(self) -> tuple[FilePath, Origin] | None:
         if self._arrivals:
             return self._arrivals.popleft()
         if not self._backlog and self._has_room():
-            with self._library.view() as view:
-                pending = view.pending_files(len(self._in_flight) + _BACKLOG_FETCH)
-            self._backlog.extend(
-                f.path for f in pending if f.path not in self._in_flight and self._root_path(f.path.root) is not None
-            )
+            self._look_up_backlog()
         return (self._backlog.popleft(), Origin.SCAN) if self._backlog else None
 
+    def _look_up_backlog(self) -> None:
+        """Find pending files that may be read now, past any number that may not: those of a disk that is away.
+
+        The store gives them in one order from the start, so what is passed over is paid for again each time; hence
+        as many as a quarter of what was looked through are taken at once.
+        """
+        began_s = self._clock.monotonic_s()
+        if not self._has_news and began_s < self._look_up_at_s:
+            return
+        self._has_news = False
+        limit = len(self._in_flight) + _BACKLOG_FETCH
+        while True:
+            with self._library.view() as view:
+                pending = view.pending_files(limit)
+            found = [file.path for file in pending if self._may_be_read(file, began_s)]
+            if len(pending) < limit or 4 * len(found) >= limit:
+                break
+            limit *= 4
+        self._backlog.extend(found)
+        if not found:
+            ended_s = self._clock.monotonic_s()
+            self._look_up_at_s = ended_s + _FRUITLESS_WAIT_S + _FRUITLESS_REST * (ended_s - began_s)
+
+    def _may_be_read(self, file: FileRecord, now_s: float) -> bool:
+        if file.path in self._in_flight or self._root_path(file.path.root) is None:
+            return False  # asked for already, or suspect: it stays pending until the root is back
+        stat, again_at_s = self._vanished.get(file.path, (None, 0.0))
+        return stat != file.stat or again_at_s <= now_s
+
+    def _work_for(self, path: FilePath, origin: Origin) -> _Work | None:
+        """What to ask the pool, unless the file has been seen to meanwhile or may not be read now."""
+        with self._library.view() as view:
+            file = view.file(path)
+        if file is None or file.stage is not FileStage.PENDING:
+            return None
+        root = self._root_path(path.root)
+        if root is None or not self._may_be_read(file, self._clock.monotonic_s()):
+            return None
+        return _Work(path=path, absolute=root + b"/" + path.relative(), origin=origin, stat=file.stat)
+
     def _claimer(self, path: FilePath) -> Callable[[bytes], bool]:
-        """Build the pool's question "do you know this digest?": yes also while another worker decodes it."""
+        """Build the pool's question "do you know this digest?": yes also while another worker decodes it.
+
+        The pool asks again when a worker died and the file gets its second attempt: its own claim is no yes then.
+        """
 
         def is_known(digest: bytes) -> bool:
             with self._claims_lock:
                 if digest in self._claims:
-                    return True
+                    return self._claims[digest] != path
                 with self._library.view() as view:
                     if view.content_by_digest(digest) is not None:
                         return True
@@ -209,7 +266,7 @@ class Describe(Stage):
         try:
             self._results.put(_Done(work, future.result()))
         except (CancelledError, RetryError):
-            return  # closing: the file stays pending in the store
+            self._results.put(_Done(work, None))  # the file stays pending in the store
         except Exception as error:  # noqa: BLE001 - a fault in the pool must not vanish in a callback
             self._on_crash(self.name, error)
 
@@ -229,6 +286,8 @@ class Describe(Stage):
                     break
                 continue
             batch.append(done)
+            if done.outcome is None:
+                self._resume_at_s = self._clock.monotonic_s() + _NO_WORKER_WAIT_S
             self._reading -= not done.is_second_look
             self._refill()
         return batch
@@ -238,30 +297,68 @@ class Describe(Stage):
     def _commit(self, batch: Sequence[_Done]) -> None:
         fresh, failed = self._embed([done for done in batch if _image_of(done.outcome) is not None])
         others = [done for done in batch if _image_of(done.outcome) is None] + failed
-        described: dict[ContentId, Origin] = {}
-        again: list[tuple[FilePath, Origin]] = []
+        described: dict[ContentId, Newcomer] = {}
+        again: list[_Work] = []
+        vanished: list[_Work] = []
         with self._library.transaction() as txn:
             for done, descriptor in fresh:
-                content = self._add_content(txn, done, descriptor)
-                described.setdefault(content.id, done.work.origin)
-                self._index_file(txn, done, content)
+                if self._is_still_asked(txn, done.work, again):
+                    content = self._add_content(txn, done, descriptor)
+                    described.setdefault(content.id, Newcomer(done.work.path, done.work.origin))
+                    self._index_file(txn, done, content)
             for done in others:
-                match done.outcome:
-                    case ReadFile(digest=digest, image=None):
-                        known = txn.content_by_digest(digest)
-                        if known is not None:
-                            self._index_file(txn, done, known)
-                        elif digest in self._claims:
-                            self._waiting.setdefault(digest, []).append(done)
-                        else:  # whoever decoded it failed meanwhile
-                            again.append((done.work.path, done.work.origin))
-                    case ReadFile(image=Problem() as problem) | (Problem() as problem):
-                        self._set_aside(txn, done, problem)
+                if self._is_still_asked(txn, done.work, again):
+                    self._take_in(txn, done, again, vanished)
         self._release(batch)
-        self._arrivals.extend(again)
+        self._arrivals.extend((work.path, work.origin) for work in again)
+        self._report_vanished(vanished)
         self._rates.count(read=len(batch), decoded=len(fresh), now_s=self._clock.monotonic_s())
         if described:
             self._on_described(described)
+
+    def _take_in(self, txn: LibraryTransaction, done: _Done, again: list[_Work], vanished: list[_Work]) -> None:
+        """Record a read that brought no new picture."""
+        match done.outcome:
+            case None:
+                again.append(done.work)
+            case ReadFile(digest=digest, image=None):
+                known = txn.content_by_digest(digest)
+                if known is not None:
+                    self._index_file(txn, done, known)
+                elif digest in self._claims:
+                    self._waiting.setdefault(digest, []).append(done)
+                else:  # whoever decoded it failed meanwhile
+                    again.append(done.work)
+            case Problem(code=ProblemCode.IO_ERROR) if self._has_vanished(done.work):
+                vanished.append(done.work)
+            case ReadFile(image=Problem() as problem) | (Problem() as problem):
+                self._set_aside(txn, done, problem)
+
+    def _is_still_asked(self, txn: LibraryTransaction, work: _Work, again: list[_Work]) -> bool:
+        """Whether the row still waits for this read; one that was registered anew meanwhile is read once more."""
+        record = txn.file(work.path)
+        if record is None or record.stage is not FileStage.PENDING:
+            return False  # its root was forgotten, or it has become something else
+        if record.stat != work.stat:
+            again.append(work)
+            return False
+        return True
+
+    def _has_vanished(self, work: _Work) -> bool:
+        try:
+            return self._stat_of(work.absolute) is None
+        except OSError:
+            return False
+
+    def _report_vanished(self, vanished: Sequence[_Work]) -> None:
+        """Leave these to the intake stage, which knows whether the root can be believed; they stay pending."""
+        if not vanished:
+            return
+        now_s = self._clock.monotonic_s()
+        self._vanished = {path: held for path, held in self._vanished.items() if held[1] > now_s}
+        for work in vanished:
+            self._vanished[work.path] = (work.stat, now_s + _VANISHED_WAIT_S)
+            self._on_vanished(work.path)
 
     def _embed(self, fresh: Sequence[_Done]) -> tuple[list[tuple[_Done, Descriptor]], list[_Done]]:
         """Describe the batch's new pictures; the model's failure on one must not stop the others."""
@@ -302,8 +399,7 @@ class Describe(Stage):
         assert isinstance(done.outcome, ReadFile)
         stat, path = done.outcome.stat, done.work.path
         record = txn.file(path)
-        if record is None or (record.stage is FileStage.INDEXED and record.content == content.id):
-            return  # its root was forgotten meanwhile, or it was asked for twice
+        assert record is not None  # it is still asked for
         copies, is_link, was_moved = self._other_files(txn, content.id, path, stat)
         txn.put_file(
             replace(
@@ -317,8 +413,9 @@ class Describe(Stage):
                 link_of_same_inode=is_link,
             )
         )
+        was_only_touched = self._expected.pop(path, None) == content.id
         matches = same_bytes_matches(copies, content.id)
-        if is_link or was_moved or not matches:
+        if is_link or was_moved or was_only_touched or not matches:
             return
         fact = duplicate_found(path, content, done.work.origin, matches + tied_matches(txn, self._ties(content.id)))
         if fact is not None:
@@ -367,8 +464,7 @@ class Describe(Stage):
 
     def _set_aside(self, txn: LibraryTransaction, done: _Done, problem: Problem) -> None:
         record = txn.file(done.work.path)
-        if record is None:
-            return
+        assert record is not None  # it is still asked for
         attempts = record.attempts + 1
         retry_at_ns = None
         if problem.code in _TEMPORARY:
@@ -413,7 +509,7 @@ def _problem(code: ProblemCode, detail: str) -> Problem:
     return Problem(code=code, detail=detail, at_ns=0, retry_at_ns=None)
 
 
-def _image_of(outcome: ReadFile | Problem) -> DecodedImage | None:
+def _image_of(outcome: ReadFile | Problem | None) -> DecodedImage | None:
     if isinstance(outcome, ReadFile) and isinstance(outcome.image, DecodedImage):
         return outcome.image
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from dedupd.core.events import DuplicateFound, Match, Origin
 from dedupd.core.grouping import Tie
@@ -12,17 +13,25 @@ from dedupd.core.records import ContentId, ContentRecord, FilePath, FileRecord, 
 _MAX_MATCHES = 16  # as events.DuplicateFound documents; a person reads the first few
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """The file that brought a new content: the link stage tells of it, the describe stage of every further copy."""
+
+    path: FilePath
+    origin: Origin
+
+
 def present_files(view: LibraryView, content: ContentId) -> list[FileRecord]:
     """The files of a content that were there when last looked at."""
     return [file for file in view.files_of(content) if file.missing_since_ns is None]
 
 
 def same_bytes_matches(files: Iterable[FileRecord], content: ContentId) -> list[Match]:
-    """Other files of the very bytes."""
+    """Other files of the very bytes, one for each inode."""
+    by_inode = {(file.stat.dev, file.stat.ino): file.path for file in reversed(list(files))}
     return [
-        Match(path=file.path, content=content, relation=Relation.SAME_BYTES, similarity=1.0)
-        for file in files
-        if not file.link_of_same_inode
+        Match(path=path, content=content, relation=Relation.SAME_BYTES, similarity=1.0)
+        for path in reversed(by_inode.values())
     ]
 
 

@@ -19,7 +19,7 @@ _DAY_NS = 86_400 * 1_000_000_000
 def retry_set_aside(library: Library, now_ns: int) -> int:
     """Make files pending again whose time for another try has come; returns how many."""
     with library.view() as view:
-        online = {r.id for r in view.roots() if r.state is RootState.ONLINE}
+        online = {r.id for r in view.roots() if r.state is RootState.ONLINE and r.is_watched}
         due = [
             f.path
             for f in view.problems()

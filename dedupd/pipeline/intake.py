@@ -14,7 +14,7 @@ from typing import assert_never
 
 from dedupd.core.events import ScanFinished
 from dedupd.core.ports import ChangeSource, DirtyDirectory, Library, Lister, Listing
-from dedupd.core.records import FilePath, FileRecord, FileStage, FileStat, RootId, RootRecord, RootState
+from dedupd.core.records import ContentId, FilePath, FileRecord, FileStage, FileStat, RootId, RootRecord, RootState
 from dedupd.core.settle import LookAgainAt, Settled, Settling
 from dedupd.core.stat_key import pack, unpack
 from dedupd.pipeline.known_directories import KnownDirectories
@@ -66,7 +66,12 @@ class _Configure:
     paths: tuple[bytes, ...]
 
 
-_Command = _ScanRequest | _Accept | _Configure
+@dataclass(frozen=True, slots=True)
+class _LookAgain:
+    path: FilePath
+
+
+_Command = _ScanRequest | _Accept | _Configure | _LookAgain
 
 
 class Intake(Stage):
@@ -84,6 +89,7 @@ class Intake(Stage):
         stat_of: Callable[[bytes], FileStat | None],
         on_arrival: Callable[[FilePath], None],
         on_pending: Callable[[], None],
+        on_reread: Callable[[FilePath, ContentId], None],
         on_crash: OnCrash,
     ) -> None:
         """Hand it its collaborators.
@@ -98,6 +104,7 @@ class Intake(Stage):
             stat_of: lstat of an absolute path, None when nothing is there.
             on_arrival: told of a file that appeared while watching and is pending now.
             on_pending: told that the store has new pending files from a scan.
+            on_reread: told what a known file held that is pending again because its stat changed.
             on_crash: see Stage.
         """
         super().__init__("intake", on_crash)
@@ -110,6 +117,7 @@ class Intake(Stage):
         self._stat_of = stat_of
         self._on_arrival = on_arrival
         self._on_pending = on_pending
+        self._on_reread = on_reread
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._scans: deque[_Scan] = deque()
         self._arriving: set[FilePath] = set()  # settling files that appeared while watching
@@ -133,6 +141,10 @@ class Intake(Stage):
     def configure(self, paths: Sequence[bytes]) -> None:
         """Watch these directories from now on. Thread-safe."""
         self._commands.put(_Configure(tuple(paths)))
+
+    def look_again(self, path: FilePath) -> None:
+        """A pending file was not there when it was to be read: look at its directory. Thread-safe."""
+        self._commands.put(_LookAgain(path))
 
     def scanning(self) -> set[RootId]:
         """Roots with a full scan under way. Thread-safe."""
@@ -171,11 +183,12 @@ class Intake(Stage):
         return min(_IDLE_WAIT_S, max(0.0, next_due - self._clock.monotonic_s()))
 
     def _run_commands(self) -> None:
+        missed: set[tuple[RootId, bytes]] = set()
         while True:
             try:
                 command = self._commands.get_nowait()
             except queue.Empty:
-                return
+                break
             match command:
                 case _ScanRequest(roots=wanted):
                     for root in self._roots.watched():
@@ -185,12 +198,19 @@ class Intake(Stage):
                     self._roots.accept(root_id)
                     self._begin_scan(root_id, b"", is_arrival=False)
                 case _Configure(paths=paths):
-                    fresh = self._roots.configure(paths)
-                    self._changes.set_roots(self._roots.watched())
-                    for root_id in fresh:
-                        self._begin_scan(root_id, b"", is_arrival=False)
+                    self._configure(paths)
+                case _LookAgain(path=path):
+                    missed.add((path.root, path.directory))
                 case _:
                     assert_never(command)
+        for root_id, directory in missed:
+            self._look_at(DirtyDirectory(root=root_id, directory=directory))
+
+    def _configure(self, paths: Sequence[bytes]) -> None:
+        fresh = self._roots.configure(paths)
+        self._changes.set_roots(self._roots.watched())
+        for root_id in fresh:
+            self._begin_scan(root_id, b"", is_arrival=False)
 
     # ----------------------------------------------------------------------------------------------- looking at places
 
@@ -347,6 +367,8 @@ class Intake(Stage):
         self._directories.add(path.root, path.directory)
         if known is None:
             self._roots.count_new(path.root)
+        elif known.content is not None and known.missing_since_ns is None:
+            self._on_reread(path, known.content)
         self._to_put.append(
             FileRecord(
                 path=path,
@@ -354,6 +376,7 @@ class Intake(Stage):
                 stage=FileStage.PENDING,
                 content=None,
                 first_seen_ns=known.first_seen_ns if known else self._clock.wall_ns(),
+                problem=known.problem if known else None,  # so that the same trouble is not told again
             )
         )
 

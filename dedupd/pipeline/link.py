@@ -16,12 +16,13 @@ from dataclasses import replace
 import numpy as np
 
 from dedupd.core.errors import RetryError
-from dedupd.core.events import Origin
+from dedupd.core.events import DuplicateFound, Origin
 from dedupd.core.grouping import Tie
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
-from dedupd.core.records import ContentId, Edge
+from dedupd.core.records import ContentId, Edge, FilePath, FileRecord
+from dedupd.core.records import Sequence as Sequence_
 from dedupd.pipeline.compare import Comparer, Pair
-from dedupd.pipeline.facts import duplicate_found, present_files, tied_matches
+from dedupd.pipeline.facts import Newcomer, duplicate_found, present_files, tied_matches
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
 
@@ -29,6 +30,7 @@ _BATCH = 32  # contents a transaction: at ~3 candidates each about a second of e
 _ROOM = 256  # described contents that may wait before the backlog pauses
 _CLOSURE = 8  # members of a matched component that a newcomer is also compared with directly
 _IDLE_WAIT_S = 1.0
+_EVENTS_A_LOOK = 1000
 
 
 class Link(Stage):
@@ -56,16 +58,16 @@ class Link(Stage):
         self._clock = clock
         self._candidates = candidates
         self._news = threading.Event()
-        self._origins: dict[ContentId, Origin] = {}
+        self._newcomers: dict[ContentId, Newcomer] = {}
         self._removed: set[ContentId] = set()
         self._asked: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
         self._unlinked = 0
 
-    def notice(self, described: dict[ContentId, Origin]) -> None:
+    def notice(self, described: dict[ContentId, Newcomer]) -> None:
         """New contents wait in the store. Thread-safe."""
         with self._lock:
-            self._origins.update(described)
+            self._newcomers.update(described)
             self._unlinked += len(described)
         self._wake()
 
@@ -139,7 +141,7 @@ class Link(Stage):
         with self._lock:
             self._unlinked = max(0, self._unlinked - len(batch))
             for content_id in contents:
-                self._origins.pop(content_id, None)
+                self._newcomers.pop(content_id, None)
         return len(batch) == _BATCH
 
     def _candidate_pairs(self, view: LibraryView, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
@@ -202,9 +204,14 @@ class Link(Stage):
             files = present_files(txn, content)
             if record is None or not files or not older:
                 continue
-            first = min(files, key=lambda f: (f.first_seen_ns, f.path))
+            newcomer = self._newcomers.get(content)
+            path = newcomer.path if newcomer else None
+            if path not in {f.path for f in files}:
+                path = _first_not_told(txn, files)
+            if path is None:
+                continue
             matches = tied_matches(txn, {other: Tie(edge.relation, edge.similarity) for other, edge in older.items()})
-            fact = duplicate_found(first.path, record, self._origins.get(content, Origin.SCAN), matches)
+            fact = duplicate_found(path, record, newcomer.origin if newcomer else Origin.SCAN, matches)
             if fact is not None:
                 txn.append(fact, self._clock.wall_ns())
 
@@ -219,6 +226,22 @@ class Link(Stage):
             self._index.remove(removed)
             for content in removed:
                 self._groups.remove(content)
+
+
+def _first_not_told(view: LibraryView, files: Sequence[FileRecord]) -> FilePath | None:
+    """The first of a content's files that was not told as a copy of the others.
+
+    Only after a restart, or when the file that brought the content has gone again, is the outbox needed to know it.
+    """
+    if len(files) == 1:
+        return files[0].path
+    told: set[FilePath] = set()
+    after = Sequence_(0)
+    while events := view.events(after, _EVENTS_A_LOOK):
+        told.update(e.fact.path for e in events if isinstance(e.fact, DuplicateFound))
+        after = events[-1].sequence
+    left = [file for file in files if file.path not in told]
+    return min(left, key=lambda f: (f.first_seen_ns, f.path)).path if left else None
 
 
 def _pair(a: ContentId, b: ContentId) -> Pair:
