@@ -171,7 +171,17 @@ class PictureAnswers:
 
     def find(self, fd: int, *, is_strict: bool) -> FindMessage:
         """What the library holds of the picture behind a descriptor, which the reader closes."""
-        read = self._read(fd)
+        again = os.dup(fd)
+        try:
+            return self._find(self._read(fd), again, is_strict=is_strict)
+        finally:
+            os.close(again)
+
+    def _find(self, read: ReadFile, fd: int, *, is_strict: bool) -> FindMessage:
+        def pixel_digest() -> bytes | None:
+            digest = self._reader.pixel_digest(os.dup(fd), priority=Priority.QUESTION).result(_READ_TIMEOUT_S)
+            return digest if isinstance(digest, bytes) else None
+
         with self._library.view() as view:
             is_known = view.content_by_digest(read.digest) is not None
         image = read.image
@@ -179,7 +189,7 @@ class PictureAnswers:
             if not is_known:
                 raise BadPictureError(image)
             image = None
-        found = self._matcher.find(replace(read, image=image))
+        found = self._matcher.find(replace(read, image=image), pixel_digest=pixel_digest)
         matches = []
         with self._library.view() as view:
             gallery = _Gallery.of(view)

@@ -99,8 +99,11 @@ class ImageReader(Protocol):
     def read_descriptor(self, fd: int, *, priority: Priority) -> Future[ReadFile | Problem]:
         """The same for an open descriptor (an upload); the reader closes it."""
 
-    def pixel_digest(self, path: bytes, *, priority: Priority) -> Future[bytes | Problem]:
-        """Digest of all pixels, oriented, in their own depth and bands; also of the size."""
+    def pixel_digest(self, source: bytes | int, *, priority: Priority) -> Future[bytes | Problem]:
+        """Digest of all pixels, oriented, in their own depth and bands; also of the size.
+
+        The source is an absolute path, or an open descriptor, which the reader closes.
+        """
 
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """A second look at a candidate pair."""
@@ -423,10 +426,11 @@ class FoundMatch:
 class Matcher(Protocol):
     """Answers questions about pictures against the library. Thread-safe; may take seconds, never on the API loop."""
 
-    def find(self, read: ReadFile) -> list[FoundMatch]:
+    def find(self, read: ReadFile, *, pixel_digest: Callable[[], bytes | None]) -> list[FoundMatch]:
         """Contents that the picture duplicates or resembles, the closest relation first; SIMILAR ones last.
 
-        `read.image` may be None where the digest is known.
+        `read.image` may be None where the digest is known. `pixel_digest` is called where only all pixels of the
+        picture can tell whether they are equal (a full decode); None when it cannot be made.
         """
 
     def explain(self, a: ContentId, b: ContentId) -> Edge:

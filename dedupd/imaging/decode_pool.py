@@ -61,9 +61,10 @@ class DecodePool:
         """See the port. Reads from the start, whatever the descriptor's offset."""
         return self._submit(ReadJob(Source(None, fd), lambda _: False), priority)
 
-    def pixel_digest(self, path: bytes, *, priority: Priority) -> Future[bytes | Problem]:
-        """See the port."""
-        return self._submit(PixelDigestJob(Source(path)), priority)
+    def pixel_digest(self, source: bytes | int, *, priority: Priority) -> Future[bytes | Problem]:
+        """See the port. Reads a descriptor from the start, whatever its offset."""
+        opened = Source(None, source) if isinstance(source, int) else Source(source)
+        return self._submit(PixelDigestJob(opened), priority)
 
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """See the port."""

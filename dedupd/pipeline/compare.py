@@ -114,15 +114,38 @@ class Comparer:
         side = self.side(first)
         return self.look(first, side, second) if side is not None else None
 
-    def look(self, a: ContentRecord, side_a: EvidenceSide, b: ContentRecord) -> Edge | None:
-        """A picture, in the library or not (then its id is 0), against a content of the library; stores nothing."""
+    def look(
+        self,
+        a: ContentRecord,
+        side_a: EvidenceSide,
+        b: ContentRecord,
+        pixel_digest: Callable[[], bytes | None] | None = None,
+    ) -> Edge | None:
+        """A picture, in the library or not (then its id is 0), against a content of the library; stores nothing.
+
+        Args:
+            a: the picture.
+            side_a: it, ready to be compared.
+            b: the content of the library.
+            pixel_digest: makes the digest of a's pixels when a is not in the library.
+        """
         if a.image_digest is not None and a.image_digest == b.image_digest:
             return self._edge(a, b, _EQUAL_BY_DIGEST)
         side_b = self.side(b)
         if side_b is None:
             return None
         evidence = self._reader.compare(side_a, side_b, priority=Priority.QUESTION).result()
-        return None if isinstance(evidence, Problem) else self._edge(a, b, evidence)
+        if isinstance(evidence, Problem):
+            return None
+        edge = self._edge(a, b, evidence)
+        if _may_have_equal_pixels(a, b, edge):
+            b = self._with_pixel_digest(b, Priority.QUESTION)
+            if pixel_digest is not None and b.pixel_digest is not None:
+                a = replace(a, pixel_digest=pixel_digest())
+            elif pixel_digest is None:
+                a = self._with_pixel_digest(a, Priority.QUESTION)
+            edge = self._edge(a, b, evidence)
+        return edge
 
     def side(self, content: ContentRecord) -> EvidenceSide | None:
         """One picture ready to be compared; its preview is made again from a file when the cache lost it."""

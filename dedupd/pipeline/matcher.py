@@ -5,6 +5,9 @@ Looks with the same descriptor, index, evidence and rules as the link stage, and
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 from dedupd.core.errors import NotFoundError, UnreadableImageError
 from dedupd.core.ports import (
     DecodedImage,
@@ -43,7 +46,7 @@ class LibraryMatcher:
         self._groups = groups
         self._candidates = candidates
 
-    def find(self, read: ReadFile) -> list[FoundMatch]:
+    def find(self, read: ReadFile, *, pixel_digest: Callable[[], bytes | None]) -> list[FoundMatch]:
         """Contents that the picture duplicates or resembles, the closest relation first.
 
         Raises:
@@ -55,7 +58,7 @@ class LibraryMatcher:
             return self._around(known.id)
         match read.image:
             case DecodedImage() as image:
-                return self._look_for(read, image)
+                return self._look_for(read, image, cache(pixel_digest))
             case Problem(code=code, detail=detail):
                 raise UnreadableImageError(f"the picture cannot be read: {detail} ({code.value}).")
             case None:
@@ -98,7 +101,9 @@ class LibraryMatcher:
                     )
         return _sorted(found)
 
-    def _look_for(self, read: ReadFile, image: DecodedImage) -> list[FoundMatch]:
+    def _look_for(
+        self, read: ReadFile, image: DecodedImage, pixel_digest: Callable[[], bytes | None]
+    ) -> list[FoundMatch]:
         item = EmbedItem(digest=read.digest, path=None, small=image.small)
         descriptor = self._embedder.embed([item]).result()[0]
         [neighbours] = self._index.search(
@@ -115,7 +120,7 @@ class LibraryMatcher:
                 ids |= set(self._groups.ties(content))
             candidates = [c for i in sorted(ids) if (c := view.content(i)) is not None and view.some_files_of(i, 1)]
         side = EvidenceSide(content=None, preview=image.preview, width_px=image.width_px, height_px=image.height_px)
-        edges = [(c.id, self._comparer.look(asked, side, c)) for c in candidates]
+        edges = [(c.id, self._comparer.look(asked, side, c, pixel_digest)) for c in candidates]
         return _sorted(
             [
                 FoundMatch(content=content, relation=edge.relation, similarity=edge.similarity, reason=edge.reason)

@@ -79,12 +79,21 @@ def test_questions_about_pictures_inside_and_outside_the_library(make_daemon, li
     assert apart["relation"] == "different"
 
 
-def test_a_lossless_copy_has_the_same_pixels_and_only_such_pass_the_strict_question(make_daemon, library, tools):
+def test_a_lossless_copy_has_the_same_pixels_and_only_such_pass_the_strict_question(
+    make_daemon, library, tools, tmp_path
+):
     tools.save_aged(tools.picture(40), library / "scan.png")
     tools.save_aged(tools.picture(40), library / "scan.tif", compression="tiff_lzw")
     daemon = make_daemon(library).start()
     daemon.idle(images=11)
     assert daemon.json("explain", library / "scan.png", library / "scan.tif")["relation"] == "same-pixels"
+    outside = tmp_path / "outside"
+    tools.save_aged(tools.picture(40), outside / "scan.bmp")
+    changed = tools.picture(40)
+    changed.putpixel((5, 5), (1, 2, 3))
+    tools.save_aged(changed, outside / "changed.bmp")
+    assert daemon.ctl("find", "--pixels", outside / "scan.bmp", check=False).returncode == 0
+    assert daemon.ctl("find", "--pixels", outside / "changed.bmp", check=False).returncode == 1
 
 
 def test_a_renamed_folder_is_not_decoded_again_and_nothing_is_told(make_daemon, library):

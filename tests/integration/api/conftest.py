@@ -107,7 +107,7 @@ class Matcher:
         self.answers: dict[bytes, list[FoundMatch]] = {}
         self.fault: Exception | None = None
 
-    def find(self, read: ReadFile) -> list[FoundMatch]:
+    def find(self, read: ReadFile, *, pixel_digest) -> list[FoundMatch]:
         if self.fault is not None:
             raise self.fault
         with self._library.view() as view:
