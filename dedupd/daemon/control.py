@@ -74,12 +74,12 @@ class DaemonControl:
     def forget_root(self, root: RootId) -> int:
         """Drop a root that is no longer configured, and its rows."""
         path = self._known(root)
-        if any(r.id == root for r in self._engine.roots.watched()):
+        files = self._engine.roots.forget(root)
+        if files is None:
             raise RequestError(
                 f"the root {path!r} is configured; take it out of the configuration and reload before forgetting it."
             )
-        with self._engine.library.transaction() as txn:
-            return txn.remove_root(root)
+        return files
 
     def _known(self, root: RootId) -> bytes:
         path = self._engine.roots.paths().get(root)

@@ -282,8 +282,9 @@ class Describe(Stage):
             except queue.Empty:
                 break
             if done is None:
-                if self.is_stopping or not batch:
+                if self.is_stopping:
                     break
+                self._refill()
                 continue
             batch.append(done)
             if done.outcome is None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from dedupd.core.events import ScanFinished
-from dedupd.core.ports import ChangeSource, DirtyDirectory, Library, Lister, Listing
+from dedupd.core.events import FileSetAside, ScanFinished
+from dedupd.core.ports import ChangeSource, DirtyDirectory, Library, LibraryView, Lister, Listing
 from dedupd.core.records import ContentId, FilePath, FileRecord, FileStage, FileStat, RootId, RootRecord, RootState
 from dedupd.core.settle import LookAgainAt, Settled, Settling
 from dedupd.core.stat_key import pack, unpack
@@ -39,7 +39,7 @@ class _Scan:
     began_s: float
     todo: list[bytes]
     visited: set[bytes] = field(default_factory=set)
-    unreadable: list[bytes] = field(default_factory=list)
+    unreadable: set[bytes] = field(default_factory=set)
     others: dict[str, int] = field(default_factory=dict)
     files: int = 0
     added: int = 0
@@ -126,6 +126,7 @@ class Intake(Stage):
         self._directories = KnownDirectories()
         self._relist: dict[tuple[RootId, bytes], float] = {}  # directories whose files found no room in settling
         self._next_recheck_s = 0.0
+        self._is_busy = False  # at a step that has something to do
         self.others: dict[RootId, dict[str, int]] = {}  # of the last full scan, by suffix
 
     # -------------------------------------------------------------------------------------- asked from other threads
@@ -154,7 +155,7 @@ class Intake(Stage):
     def is_idle(self) -> bool:
         """Whether nothing is being scanned, settling, or waiting for a verdict."""
         return self._commands.empty() and not (
-            self._scans or self._gone or self._to_put or self._relist or len(self._settling)
+            self._is_busy or self._scans or self._gone or self._to_put or self._relist or len(self._settling)
         )
 
     # ------------------------------------------------------------------------------------------------------- the loop
@@ -165,14 +166,18 @@ class Intake(Stage):
                 self._directories.load(root.id, view.directories(root.id))
 
     def _step(self) -> None:
+        self._is_busy = not self._commands.empty()
         self._run_commands()
-        for dirty in self._changes.take(self._wait_s()):
-            self._look_at(dirty)
+        self._is_busy = False
+        dirty = self._changes.take(self._wait_s())
+        self._is_busy = bool(dirty)
+        self._look_at(dirty)
         self._look_at_settling()
         self._flush()
         self._judge_gone()
         self._recheck_roots()
         self._scan_some()
+        self._is_busy = False
 
     def _wait_s(self) -> float:
         if self._scans or not self._commands.empty():
@@ -203,8 +208,7 @@ class Intake(Stage):
                     missed.add((path.root, path.directory))
                 case _:
                     assert_never(command)
-        for root_id, directory in missed:
-            self._look_at(DirtyDirectory(root=root_id, directory=directory))
+        self._look_at([DirtyDirectory(root=root_id, directory=directory) for root_id, directory in missed])
 
     def _configure(self, paths: Sequence[bytes]) -> None:
         fresh = self._roots.configure(paths)
@@ -214,21 +218,30 @@ class Intake(Stage):
 
     # ----------------------------------------------------------------------------------------------- looking at places
 
-    def _look_at(self, dirty: DirtyDirectory) -> None:
-        root = self._roots.check(dirty.root)
-        if root is None:
-            return
-        if dirty.is_recursive:
-            self._begin_scan(root.id, dirty.directory, is_arrival=True)
-            return
-        listing = self._lister.listing(root, dirty.directory)
-        if not listing.is_complete:
-            return
-        self._reconcile(root, listing, is_arrival=True, closed=dirty.closed)
-        self._notice_vanished_subtrees(root.id, listing)
+    def _look_at(self, places: Iterable[DirtyDirectory]) -> None:
+        """Bring dirty directories in line; each root is judged once, as nothing is marked missing here."""
+        believed: dict[RootId, RootRecord | None] = {}
+        for dirty in places:
+            if self.is_stopping:
+                return  # the scan at the next start sees the rest
+            self._beat()
+            if dirty.root not in believed:
+                believed[dirty.root] = self._roots.check(dirty.root)
+            root = believed[dirty.root]
+            if root is None:
+                continue
+            if dirty.is_recursive:
+                self._begin_scan(root.id, dirty.directory, is_arrival=True)
+                continue
+            listing = self._lister.listing(root, dirty.directory)
+            if listing.is_complete:
+                self._reconcile(root, listing, is_arrival=True, closed=dirty.closed)
+                self._notice_vanished_subtrees(root.id, listing)
+            if len(self._to_put) >= _FLUSH_FILES:
+                self._flush()
 
     def _begin_scan(self, root: RootId, start: bytes, *, is_arrival: bool) -> None:
-        if any(s.root == root and s.is_full and len(s.visited) == 0 for s in self._scans):
+        if any(s.root == root and not s.visited and _lies_in(start, {s.start}) for s in self._scans):
             return  # one that has not begun yet will see it
         scan = _Scan(root=root, start=start, is_arrival=is_arrival, began_s=self._clock.monotonic_s(), todo=[start])
         if is_arrival and start:
@@ -256,7 +269,7 @@ class Intake(Stage):
         scan.visited.add(directory)
         listing = self._lister.listing(root, directory)
         if not listing.is_complete:
-            scan.unreadable.append(directory)
+            scan.unreadable.add(directory)
             return
         prefix = directory + b"/" if directory else b""
         scan.todo.extend(prefix + name for name in reversed(listing.subdirectories))
@@ -282,7 +295,7 @@ class Intake(Stage):
             return
         self.others[scan.root] = scan.others
         self._roots.scanned(scan.root, scan.files)
-        if not scan.gone:
+        if not any(path.root == scan.root for path in self._gone):
             self._roots.settled(scan.root)
         fact = ScanFinished(
             root=scan.root,
@@ -322,6 +335,7 @@ class Intake(Stage):
             path = FilePath(root=root.id, directory=listing.directory, name=name)
             self._gone.setdefault(path, self._clock.monotonic_s())
             self._settling.forget(path)
+            self._arriving.discard(path)
         return changes
 
     def _settle(self, path: FilePath, packed: bytes, *, was_closed: bool, is_arrival: bool) -> None:
@@ -342,9 +356,10 @@ class Intake(Stage):
 
     def _look_at_settling(self) -> None:
         now_s = self._clock.monotonic_s()
-        for place in [place for place, at_s in self._relist.items() if at_s <= now_s]:
+        due = [place for place, at_s in self._relist.items() if at_s <= now_s]
+        for place in due:
             del self._relist[place]
-            self._look_at(DirtyDirectory(root=place[0], directory=place[1]))
+        self._look_at([DirtyDirectory(root=root, directory=directory) for root, directory in due])
         for path in self._settling.due(self._clock.monotonic_s()):
             stat = self._stat_now(path)
             if stat is None:
@@ -384,10 +399,18 @@ class Intake(Stage):
         if not self._to_put:
             return
         records, self._to_put = self._to_put, []
+        pending: list[FilePath] = []
         with self._library.transaction() as txn:
-            for record in records:
+            for prepared in records:
+                record = prepared
+                if record.content is not None and txn.content(record.content) is None:
+                    record = replace(record, stage=FileStage.PENDING, content=None)  # swept since it was prepared
                 txn.put_file(record)
-        pending = [r.path for r in records if r.stage is FileStage.PENDING]
+                if record.stage is FileStage.PENDING:
+                    pending.append(record.path)
+                elif record.stage is FileStage.SET_ASIDE and record.problem is not None:
+                    problem = record.problem
+                    txn.append(FileSetAside(path=record.path, code=problem.code, detail=problem.detail), problem.at_ns)
         arrived = [p for p in pending if p in self._arriving]
         for path in arrived:
             self._arriving.discard(path)
@@ -427,62 +450,77 @@ class Intake(Stage):
                 continue  # the walk may still meet the new names
             missing, waiting = self._really_gone(root_id, paths)
             for path in paths:
-                if path not in waiting:
+                if path in waiting:
+                    self._gone[path] = self._clock.monotonic_s()  # not looked at in every step while they are read
+                else:
                     del self._gone[path]
-            root = self._roots.check(root_id, gone=len(missing))
-            if root is not None:
+            if self._roots.check(root_id, gone=missing) is not None:
                 self._mark_missing(missing)
-                if missing:
-                    self._roots.settled(root_id)
+                self._roots.settled(root_id, lost=len(missing))
 
     def _really_gone(self, root_id: RootId, paths: Iterable[FilePath]) -> tuple[list[FilePath], set[FilePath]]:
-        """Which of these are not there under any name, and which wait until their new name has been read."""
+        """Which of these are not there under any name, and which wait until their new name has been read.
+
+        What a complete listing does not show is not there for us: deleted, or ignored from now on. Where a directory
+        or one on the way to it cannot be read, or something is mounted over it, absence means nothing.
+        """
         root = self._roots.online(root_id)
         if root is None:
             return [], set()
+        by_directory: dict[bytes, list[FilePath]] = {}
+        for path in paths:
+            by_directory.setdefault(path.directory, []).append(path)
         missing: list[FilePath] = []
         waiting: set[FilePath] = set()
-        hidden = {  # cannot be read, or something is mounted over it: absence means nothing there
-            directory
-            for directory in {path.directory for path in paths}
-            if not self._lister.listing(root, directory).is_complete
-        }
-        with self._library.view() as view:
-            for path in paths:
-                if path.directory in hidden:
-                    continue
-                record = view.file(path)
-                if record is None or record.missing_since_ns is not None:
-                    continue
-                if not self._is_absent(root, path):
-                    continue
-                if record.stat.ino and self._is_becoming(view.files_at_inode(record.stat.dev, record.stat.ino), path):
-                    waiting.add(path)
-                    continue
-                missing.append(path)
+        is_open: dict[bytes, bool] = {}
+        for directory, here in by_directory.items():
+            self._beat()
+            listing = self._lister.listing(root, directory)
+            is_open[directory] = listing.is_complete
+            if not self._is_reachable(root, directory, is_open):
+                continue
+            with self._library.view() as view:
+                for path in here:
+                    record = view.file(path)
+                    if record is None or record.missing_since_ns is not None:
+                        continue
+                    if path.name in listing.files or path.name in listing.odd:
+                        continue
+                    stat = record.stat
+                    if stat.ino and self._is_becoming(view, view.files_at_inode(stat.dev, stat.ino), path):
+                        waiting.add(path)
+                    else:
+                        missing.append(path)
         return missing, waiting
 
-    def _is_absent(self, root: RootRecord, path: FilePath) -> bool:
-        try:
-            return self._stat_of(root.path + b"/" + path.relative()) is None
-        except OSError:
-            return False  # the disk does not answer: nothing is known, least of all absence
+    def _is_reachable(self, root: RootRecord, directory: bytes, is_open: dict[bytes, bool]) -> bool:
+        """Whether a directory and all that lead to it can be read; `is_open` remembers what was asked."""
+        while True:
+            if directory not in is_open:
+                is_open[directory] = self._lister.listing(root, directory).is_complete
+            if not is_open[directory]:
+                return False
+            if not directory:
+                return True
+            directory = directory.rpartition(b"/")[0]
 
-    def _is_becoming(self, at_inode: Iterable[FilePath], old: FilePath) -> bool:
+    def _is_becoming(self, view: LibraryView, at_inode: Iterable[FilePath], old: FilePath) -> bool:
         """Whether another path with the file's inode is there and has not been read yet: it was moved.
 
         Describe drops the old row once it has read the new name and found the same content.
         """
-        with self._library.view() as view:
-            for path in at_inode:
-                other = view.file(path) if path != old else None
-                if other is not None and other.stage is FileStage.PENDING and other.missing_since_ns is None:
-                    return True
+        for path in at_inode:
+            other = view.file(path) if path != old else None
+            if other is not None and other.stage is FileStage.PENDING and other.missing_since_ns is None:
+                return True
         return False
 
     def _mark_missing(self, paths: Sequence[FilePath]) -> None:
         now_ns = self._clock.wall_ns()
         for start in range(0, len(paths), _FLUSH_FILES):
+            if self.is_stopping:
+                return  # the scan at the next start finds the rest
+            self._beat()
             with self._library.transaction() as txn:
                 for path in paths[start : start + _FLUSH_FILES]:
                     record = txn.file(path)
@@ -499,5 +537,11 @@ class Intake(Stage):
                 self._begin_scan(root.id, b"", is_arrival=False)
 
 
-def _lies_in(directory: bytes, places: Iterable[bytes]) -> bool:
-    return any(directory == place or directory.startswith(place + b"/") for place in places)
+def _lies_in(directory: bytes, places: Collection[bytes]) -> bool:
+    """Whether a directory is one of the places or below one; b"" is the root, in which all lie."""
+    while True:
+        if directory in places:
+            return True
+        if not directory:
+            return False
+        directory = directory.rpartition(b"/")[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dedupd.core.ports import LibraryView, Listing
-from dedupd.core.records import FilePath, FileRecord, FileStage, Problem, RootId
+from dedupd.core.records import FilePath, FileRecord, FileStage, Problem, ProblemCode, RootId
 from dedupd.core.stat_key import unpack
 
 
@@ -64,11 +64,14 @@ def _mended(record: FileRecord, packed: bytes) -> FileRecord | None:
     return replace(record, stat=stat, missing_since_ns=None)
 
 
+# The disk does not answer or may not be asked: what is known of the file's bytes is as good as before.
+_SAYS_NOTHING = frozenset({ProblemCode.IO_ERROR, ProblemCode.NO_PERMISSION})
+
+
 def _is_told(view: LibraryView, root: RootId, listing: Listing, name: bytes, problem: Problem) -> bool:
     record = view.file(FilePath(root=root, directory=listing.directory, name=name))
-    return (
-        record is not None
-        and record.missing_since_ns is None
-        and record.problem is not None
-        and record.problem.code is problem.code
-    )
+    if record is None:
+        return False
+    if record.content is not None and problem.code in _SAYS_NOTHING:
+        return True
+    return record.missing_since_ns is None and record.problem is not None and record.problem.code is problem.code

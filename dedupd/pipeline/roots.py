@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from dedupd.core.events import RootOnline, RootSuspect
 from dedupd.core.ports import Library, LibraryView, Lister
-from dedupd.core.records import FileRecord, FileStat, RootId, RootIdentity, RootRecord, RootState
+from dedupd.core.records import FilePath, FileRecord, FileStat, RootId, RootIdentity, RootRecord, RootState
 from dedupd.core.root_trust import SAMPLE_FILES, Sample, Trust, judge, needs_sample
 from dedupd.pipeline.stage import Clock
 
@@ -30,6 +30,7 @@ class RootBook:
         self._roots: dict[RootId, RootRecord] = {}
         self._known_files: dict[RootId, int] = {}
         self._accepted: set[RootId] = set()
+        self._absent: dict[RootId, list[FilePath]] = {}  # some of the files whose absence made a root suspect
 
     # ---------------------------------------------------------------------------------------------------- any thread
 
@@ -95,12 +96,12 @@ class RootBook:
             self._known_files[root] = self._count_files(root)
         return fresh
 
-    def check(self, root: RootId, *, gone: int = 0) -> RootRecord | None:
+    def check(self, root: RootId, *, gone: Sequence[FilePath] = ()) -> RootRecord | None:
         """Judge a root by what its path shows now; the record if it can be believed.
 
         Args:
             root: which one.
-            gone: how many of its known files were not found in this pass.
+            gone: those of its known files that were not found in this pass.
         """
         with self._lock:
             record = self._roots.get(root)
@@ -112,15 +113,21 @@ class RootBook:
             stored=record.identity,
             now=now,
             known_files=known,
-            gone_files=gone,
+            gone_files=len(gone),
             lists_empty=known > 0 and isinstance(now, RootIdentity) and self._is_empty(record),
             sample=self._sample(record) if needs_sample(record.identity, now, known) else None,
             is_accepted=root in self._accepted,
         )
-        if record.state is RootState.SUSPECT and gone == 0 and trust.is_online and not self._is_itself_again(record):
+        if record.state is RootState.SUSPECT and not gone and trust.is_online and not self._is_itself_again(record):
             return None  # suspect for what was gone from it: only its files' return, or a person, changes that
         record = self._record(record, now, trust)
-        return record if trust.is_online else None
+        if trust.is_online:
+            self._absent.pop(root, None)
+            return record
+        if gone:
+            self._absent[root] = list(gone[:: max(1, len(gone) // SAMPLE_FILES)][:SAMPLE_FILES])
+        self._accepted.discard(root)  # it was given to what the root showed then, not to whatever comes in its place
+        return None
 
     def accept(self, root: RootId) -> None:
         """A person says that what the root shows now is right; holds until its next full scan is judged."""
@@ -140,26 +147,42 @@ class RootBook:
         """A file was seen for the first time."""
         self._known_files[root] = self._known_files.get(root, 0) + 1
 
-    def settled(self, root: RootId) -> None:
-        """What a scan found gone has been judged and recorded: count afresh, and an acceptance is used up."""
-        self._known_files[root] = self._count_files(root)
+    def settled(self, root: RootId, *, lost: int = 0) -> None:
+        """What was found gone has been judged, and so many files marked missing: an acceptance is used up."""
+        self._known_files[root] = max(0, self._known_files.get(root, 0) - lost)
         self._accepted.discard(root)
+
+    def forget(self, root: RootId) -> int | None:
+        """Drop a root and its rows; how many files, or None while it is watched. Any thread."""
+        with self._library.transaction() as txn:
+            record = txn.root(root)
+            if record is not None and record.is_watched:
+                return None
+            files = txn.remove_root(root)
+        with self._lock:
+            self._roots.pop(root, None)
+        self._known_files.pop(root, None)
+        return files
 
     # ------------------------------------------------------------------------------------------------------- in detail
 
     def _is_itself_again(self, record: RootRecord) -> bool:
         if record.id in self._accepted or not self._known_files.get(record.id):
             return True
-        return self._sample(record).is_convincing
+        absent = self._absent.get(record.id)
+        return self._sample(record, absent).is_convincing
 
     def _is_empty(self, record: RootRecord) -> bool:
         listing = self._lister.listing(record, b"")
         return listing.is_complete and not (listing.files or listing.subdirectories or listing.odd or listing.others)
 
-    def _sample(self, record: RootRecord) -> Sample:
-        """Look at known files spread over the root's directories."""
+    def _sample(self, record: RootRecord, absent: Sequence[FilePath] | None = None) -> Sample:
+        """Look at known files spread over the root's directories, or at those that were gone."""
         with self._library.view() as view:
-            files = _spread(view, record.id)
+            if absent is None:
+                files = _spread(view, record.id)
+            else:
+                files = [file for path in absent if (file := view.file(path)) is not None]
         equal = 0
         for file in files:
             try:
