@@ -78,6 +78,15 @@ class _EvidenceRow(msgspec.Struct, array_like=True, frozen=True):
     tone_change: float
     differences: tuple[tuple[float, float, float, float], ...] = ()
     noise_correlation: float | None = None
+    band_errors: tuple[float, ...] = ()
+    band_lows: tuple[float, ...] = ()
+    excess: float = 0.0
+    bad_share: float = 0.0
+    error_levels: float = 0.0
+    textured_windows: int = 0
+    compared_px: int = 0
+    frame_offset_px: float = 0.0
+    protrusion_px: float = 0.0
 
 
 class _EdgeRow(msgspec.Struct, array_like=True, frozen=True):
@@ -190,6 +199,15 @@ def edge_body(edge: Edge) -> bytes:
         tone_change=evidence.tone_change,
         differences=tuple((box.left, box.top, box.right, box.bottom) for box in evidence.differences),
         noise_correlation=evidence.noise_correlation,
+        band_errors=evidence.band_errors,
+        band_lows=evidence.band_lows,
+        excess=evidence.excess,
+        bad_share=evidence.bad_share,
+        error_levels=evidence.error_levels,
+        textured_windows=evidence.textured_windows,
+        compared_px=evidence.compared_px,
+        frame_offset_px=evidence.frame_offset_px,
+        protrusion_px=evidence.protrusion_px,
     )
     return encode(
         _EdgeRow(edge.relation, edge.similarity, stored_text(edge.reason), row, edge.verifier, edge.found_at_ns)
@@ -232,4 +250,13 @@ def _evidence(row: _EvidenceRow) -> Evidence:
         tone_change=row.tone_change,
         differences=tuple(Box(left=x0, top=y0, right=x1, bottom=y1) for x0, y0, x1, y1 in row.differences),
         noise_correlation=row.noise_correlation,
+        band_errors=row.band_errors,
+        band_lows=row.band_lows,
+        excess=row.excess,
+        bad_share=row.bad_share,
+        error_levels=row.error_levels,
+        textured_windows=row.textured_windows,
+        compared_px=row.compared_px,
+        frame_offset_px=row.frame_offset_px,
+        protrusion_px=row.protrusion_px,
     )
