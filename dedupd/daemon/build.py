@@ -96,8 +96,13 @@ class Engine:
     def _save_snapshot(self) -> None:
         with self.library.view() as view:
             sequence = view.sequence()
+            changes = view.vector_changes(self.opened.sequence) or ()
+            removed = [change.content for change in changes if change.is_removal]
         if sequence == self.opened.sequence:
             return
+        # Contents are swept by another thread, which may not have told the link stage of the last ones yet; the log
+        # up to the sequence names them. Ids are never used again, so removing one twice does no harm.
+        self.opened.index.remove(removed)
         try:
             keep_from = save_snapshot(self.opened.index, self.state_dir / "index", self.embedder.model, sequence)
         except DegradedError as error:

@@ -63,7 +63,7 @@ class GroupBook:
             return self._components.component(content)
 
     def all(self, relations: frozenset[Relation]) -> list[Group]:
-        """Every group that these relations make, the largest keepers' first."""
+        """Every group that these relations make, those that free the most bytes first."""
         with self._lock:
             components = list(self._components)
         groups: list[Group] = []
@@ -77,8 +77,7 @@ class GroupBook:
                     grouped.update(c for g in made for c in g.contents)
             if Relation.SAME_BYTES in relations:
                 groups += [maker.copies_of(c) for c in view.shared_contents() if c not in grouped]
-            size = maker.size_bytes
-            groups.sort(key=lambda g: (-sum(size(m.content) for m in g.members) - size(g.keeper), g.id))
+            groups.sort(key=lambda g: (-maker.freed_bytes(g), g.id))
         return groups
 
     def find(self, group: ContentId) -> Group | None:
@@ -92,10 +91,9 @@ class GroupBook:
     def _around(self, content: ContentId) -> Iterator[Group]:
         with self._library.view() as view:
             maker = _GroupMaker(view, DUPLICATE_RELATIONS, self.ties)
-            component = self.component(content)
-            if len(component) > 1:
-                yield from maker.split(component)
-            elif len([f for f in view.files_of(content) if f.missing_since_ns is None]) > 1:
+            made = maker.split(self.component(content))
+            yield from made
+            if not any(content in group.contents for group in made) and len(view.some_files_of(content, 2)) > 1:
                 yield maker.copies_of(content)
 
 
@@ -144,10 +142,12 @@ class _GroupMaker:
         """The group of a content that only has several files."""
         return Group(id=content, keeper=content, keeper_reason="all files hold the same bytes", members=())
 
-    def size_bytes(self, content: ContentId) -> int:
-        """Size of one file of a content."""
-        candidate = self._candidate(content)
-        return candidate.content.size_bytes if candidate else 0
+    def freed_bytes(self, group: Group) -> int:
+        """What would be free if only one file of the keeper stayed; hard links are not looked for."""
+        candidates = {content: self._candidate(content) for content in group.contents}
+        total = sum(len(c.paths) * c.content.size_bytes for c in candidates.values() if c is not None)
+        keeper = candidates[group.keeper]
+        return total - (keeper.content.size_bytes if keeper is not None else 0)
 
     def _candidate(self, content: ContentId) -> Candidate | None:
         if content not in self._candidates:

@@ -66,7 +66,7 @@ def sweep_orphans(library: Library, previews: PreviewCache, forget: Callable[[li
     with library.view() as view:
         if view.counts().files_pending:
             return 0
-        orphans = [c.id for c in view.contents() if not view.files_of(c.id)]
+        orphans = [c.id for c in view.contents() if not (view.some_files_of(c.id, 1) or view.files_of(c.id))]
     for start in range(0, len(orphans), _CHUNK):
         removed: list[ContentId] = []
         with library.transaction() as txn:

@@ -7,28 +7,34 @@ changes; takes its work from the store.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import numpy as np
 
+from dedupd.core.arrays import Vectors
 from dedupd.core.errors import RetryError
 from dedupd.core.events import DuplicateFound, Origin
 from dedupd.core.grouping import Tie
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
 from dedupd.core.records import ContentId, Edge, FilePath, FileRecord
 from dedupd.core.records import Sequence as Sequence_
-from dedupd.pipeline.compare import Comparer, Pair
+from dedupd.pipeline.compare import Comparer, Pair, Verified
 from dedupd.pipeline.facts import Newcomer, duplicate_found, present_files, tied_matches
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
 
+_log = logging.getLogger(__name__)
+
 _BATCH = 32  # contents a transaction: at ~3 candidates each about a second of evidence on two cores
 _ROOM = 256  # described contents that may wait before the backlog pauses
 _CLOSURE = 8  # members of a matched component that a newcomer is also compared with directly
+_CLOSING_ROUNDS = 4  # each round doubles the length of a chain in one batch that is closed to its ends
+_NO_WORKER_WAIT_S = 1.0  # until the pool is asked again when it could not start a worker
 _IDLE_WAIT_S = 1.0
 _EVENTS_A_LOOK = 1000
 
@@ -107,9 +113,14 @@ class Link(Stage):
         try:
             while not self.is_stopping and self._link_batch():
                 self._beat()
-        except (CancelledError, RetryError):  # decode workers stopped under us: the batch stays unlinked in the store
+        except CancelledError:  # decode workers stopped under us: the batch stays unlinked in the store
             if not self.is_stopping:
                 raise
+        except RetryError as error:  # the same, or none can be started now
+            if not self.is_stopping:
+                _log.warning("link.delayed reason=%s", error)
+                self._stopping.wait(_NO_WORKER_WAIT_S)
+                self._news.set()
 
     def _link_batch(self) -> bool:
         """Link up to a batch; whether there may be more."""
@@ -121,28 +132,44 @@ class Link(Stage):
         if not batch:
             self._unlinked = 0
             return False
-        contents = [content for content, _ in batch]
-        verified = self._comparer.verify(sorted(pairs), Priority.EVIDENCE)
-        closing = self._closing_pairs(verified.edges, pairs)
-        more = self._comparer.verify(sorted(closing), Priority.EVIDENCE)
-        edges = (*verified.edges, *more.edges)
+        verified = self._verify_closed(pairs)
+        edges: list[Edge] = []
+        linked: dict[ContentId, Vectors] = {}
         with self._library.transaction() as txn:
-            for content in {c.id: c for c in (*verified.digested, *more.digested)}.values():
+            for content in verified.digested:
                 if (record := txn.content(content.id)) is not None:
                     txn.put_content(replace(record, pixel_digest=content.pixel_digest))
-            for edge in edges:
-                txn.put_edge(edge)
-            for content_id in contents:
-                txn.mark_linked(content_id)
-            self._tell(txn, contents, edges)
-        self._index.add(contents, [descriptor.stored for _, descriptor in batch])
+            for edge in verified.edges:
+                if txn.content(edge.a) is not None and txn.content(edge.b) is not None:  # not swept meanwhile
+                    txn.put_edge(edge)
+                    edges.append(edge)
+            for content_id, descriptor in batch:
+                if txn.content(content_id) is not None:
+                    txn.mark_linked(content_id)
+                    linked[content_id] = descriptor.stored
+            self._tell(txn, linked, edges)
+        self._index.add(list(linked), list(linked.values()))
         for edge in edges:
             self._groups.add(edge)
         with self._lock:
             self._unlinked = max(0, self._unlinked - len(batch))
-            for content_id in contents:
+            for content_id, _ in batch:
                 self._newcomers.pop(content_id, None)
         return len(batch) == _BATCH
+
+    def _verify_closed(self, pairs: set[Pair]) -> Verified:
+        """Look at the candidate pairs, and at those that would otherwise only be tied through a third picture."""
+        seen = set(pairs)
+        verified = self._comparer.verify(sorted(pairs), Priority.EVIDENCE)
+        for _ in range(_CLOSING_ROUNDS):
+            closing = self._closing_pairs(verified.edges, seen)
+            if not closing:
+                break
+            seen |= closing
+            more = self._comparer.verify(sorted(closing), Priority.EVIDENCE)
+            digested = {c.id: c for c in (*verified.digested, *more.digested)}
+            verified = Verified(edges=(*verified.edges, *more.edges), digested=tuple(digested.values()))
+        return verified
 
     def _candidate_pairs(self, view: LibraryView, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
         """Pairs worth a second look: the index, the batch itself, equal JPEG data."""
@@ -191,7 +218,7 @@ class Link(Stage):
             pairs |= {_pair(content, other) for other in around}
         return pairs - done
 
-    def _tell(self, txn: LibraryTransaction, contents: Sequence[ContentId], edges: Sequence[Edge]) -> None:
+    def _tell(self, txn: LibraryTransaction, contents: Collection[ContentId], edges: Sequence[Edge]) -> None:
         """One event for each newcomer; a pair of two newcomers is told by the later one."""
         for content in sorted(contents):
             ties = {

@@ -108,9 +108,12 @@ def _problem(code, detail):
 
 
 def _vector(scene):
-    rng = np.random.default_rng(int.from_bytes(blake3.blake3(scene.encode()).digest(4), "big"))
-    vector = rng.normal(size=DIM).astype(np.float32)
-    return vector / np.linalg.norm(vector)
+    """Unit length; "beach@0", "beach@1", … are views of one scene, each near the next, far from the one after it."""
+    name, _, turn = scene.partition("@")
+    rng = np.random.default_rng(int.from_bytes(blake3.blake3(name.encode()).digest(4), "big"))
+    first, second = np.linalg.qr(rng.normal(size=(DIM, 2)))[0].T
+    angle = np.deg2rad(30 * int(turn or 0))  # cos 30° = 0.87, cos 60° = 0.5
+    return (first * np.cos(angle) + second * np.sin(angle)).astype(np.float32)
 
 
 class PlayedReader:
@@ -223,7 +226,7 @@ class PlayedReader:
 
 
 class PlayedEmbedder:
-    """Descriptors of the scenes that `PlayedReader` decoded; "beach@1" and "beach@2" are one scene, far apart."""
+    """Descriptors of the scenes that `PlayedReader` decoded."""
 
     def __init__(self):
         self.model = Model(tag=ModelTag("played-1"), dim=DIM, candidate_similarity=0.8)

@@ -69,7 +69,7 @@ def test_what_waits_for_an_offline_root_is_not_looked_up_in_every_step(make_benc
     bench.read_once()
     assert len(looked_up) >= 300
     looked_up.clear()
-    for _ in range(3):
+    for _ in range(2):
         bench.describe._wake()  # a wake-up that brings no new files
         bench.describe._step()
     assert looked_up == []
