@@ -175,22 +175,23 @@ class Service:
         try:
             settings, roots = self._options.read_again()
             _refuse_unknown(engine, roots)
+            has_new_alerts = settings.alerts != engine.settings.alerts
+            next_alerts = make_alert_watcher(settings.alerts, engine) if has_new_alerts else alerts
         except ConfigError as error:
             _log.error("config.refused %s", fields(error=error, kept="the old one"))
             self._notifier.ready("the new configuration is wrong; still using the old one")
             return alerts
         engine.intake.configure([os.fsencode(root) for root in roots])
-        if settings.alerts != engine.settings.alerts:
+        if has_new_alerts:
             alerts.stop(_STOP_STAGE_S)
-            alerts = make_alert_watcher(settings.alerts, engine)
-            alerts.start()
+            next_alerts.start()
         for name in ("state_dir", "socket", "watch", "decode", "match"):
             if getattr(settings, name) != getattr(engine.settings, name):
                 _log.warning("config.needs-restart %s", fields(setting=name))
         engine.settings = settings
         _log.info("config.reloaded %s", fields(roots=len(roots)))
         self._notifier.ready(f"watching {len(roots)} folders")
-        return alerts
+        return next_alerts
 
 
 def _refuse_unknown(engine: Engine, roots: tuple[Path, ...]) -> None:

@@ -288,10 +288,17 @@ class Describe(Stage):
                 continue
             batch.append(done)
             if done.outcome is None:
-                self._resume_at_s = self._clock.monotonic_s() + _NO_WORKER_WAIT_S
+                self._rest()
             self._reading -= not done.is_second_look
             self._refill()
         return batch
+
+    def _rest(self) -> None:
+        """No worker could be started: ask none for a while."""
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._resume_at_s and not self.is_stopping:
+            _log.warning("describe.delayed reason=no-decode-worker wait_s=%g", _NO_WORKER_WAIT_S)
+        self._resume_at_s = now_s + _NO_WORKER_WAIT_S
 
     # ------------------------------------------------------------------------------------------------------ committing
 

@@ -287,6 +287,7 @@ class Intake(Stage):
         if scan.start in scan.unreadable:
             if scan.is_full:
                 self._roots.check(scan.root)
+                self._roots.settled(scan.root)
             return
         for directory in self._directories.below(scan.root, scan.start):
             if directory not in scan.visited and not _lies_in(directory, scan.unreadable):
@@ -448,7 +449,7 @@ class Intake(Stage):
         for root_id, paths in by_root.items():
             if any(s.root == root_id for s in self._scans):
                 continue  # the walk may still meet the new names
-            missing, waiting = self._really_gone(root_id, paths)
+            missing, waiting, moved = self._really_gone(root_id, paths)
             for path in paths:
                 if path in waiting:
                     self._gone[path] = self._clock.monotonic_s()  # not looked at in every step while they are read
@@ -456,22 +457,23 @@ class Intake(Stage):
                     del self._gone[path]
             if self._roots.check(root_id, gone=missing) is not None:
                 self._mark_missing(missing)
-                self._roots.settled(root_id, lost=len(missing))
+                self._roots.settled(root_id, lost=len(missing) + moved)
 
-    def _really_gone(self, root_id: RootId, paths: Iterable[FilePath]) -> tuple[list[FilePath], set[FilePath]]:
-        """Which of these are not there under any name, and which wait until their new name has been read.
+    def _really_gone(self, root_id: RootId, paths: Iterable[FilePath]) -> tuple[list[FilePath], set[FilePath], int]:
+        """Which of these are not there under any name, which wait until their new name is read, how many have moved.
 
         What a complete listing does not show is not there for us: deleted, or ignored from now on. Where a directory
         or one on the way to it cannot be read, or something is mounted over it, absence means nothing.
         """
         root = self._roots.online(root_id)
         if root is None:
-            return [], set()
+            return [], set(), 0
         by_directory: dict[bytes, list[FilePath]] = {}
         for path in paths:
             by_directory.setdefault(path.directory, []).append(path)
         missing: list[FilePath] = []
         waiting: set[FilePath] = set()
+        moved = 0
         is_open: dict[bytes, bool] = {}
         for directory, here in by_directory.items():
             self._beat()
@@ -482,6 +484,7 @@ class Intake(Stage):
             with self._library.view() as view:
                 for path in here:
                     record = view.file(path)
+                    moved += record is None  # describe dropped the row when it read the new name
                     if record is None or record.missing_since_ns is not None:
                         continue
                     if path.name in listing.files or path.name in listing.odd:
@@ -491,7 +494,7 @@ class Intake(Stage):
                         waiting.add(path)
                     else:
                         missing.append(path)
-        return missing, waiting
+        return missing, waiting, moved
 
     def _is_reachable(self, root: RootRecord, directory: bytes, is_open: dict[bytes, bool]) -> bool:
         """Whether a directory and all that lead to it can be read; `is_open` remembers what was asked."""

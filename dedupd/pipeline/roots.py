@@ -139,7 +139,7 @@ class RootBook:
         with self._lock:
             record = replace(self._roots[root], last_full_scan_ns=self._clock.wall_ns())
             self._roots[root] = record
-        self._known_files[root] = max(files, self._known_files.get(root, 0))
+        self._known_files[root] = max(files, self._count_files(root))  # what moved was counted twice
         with self._library.transaction() as txn:
             txn.put_root(record)
 
@@ -148,7 +148,7 @@ class RootBook:
         self._known_files[root] = self._known_files.get(root, 0) + 1
 
     def settled(self, root: RootId, *, lost: int = 0) -> None:
-        """What was found gone has been judged, and so many files marked missing: an acceptance is used up."""
+        """What was found gone has been judged, so many are not there any more: an acceptance is used up."""
         self._known_files[root] = max(0, self._known_files.get(root, 0) - lost)
         self._accepted.discard(root)
 

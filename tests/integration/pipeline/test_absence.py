@@ -418,3 +418,34 @@ def test_a_forgotten_root_is_gone_from_book_and_store_and_may_come_back_as_a_new
     bench.work()
     assert set(bench.known().values()) == {"indexed"}
     assert bench.reader.decoded == [], "its contents were still known"
+
+
+def test_moving_a_folder_does_not_make_the_library_look_twice_as_large(bench):
+    library_of(bench, 100, directory="old")
+    (bench.photos / "old").rename(bench.photos / "d")
+    bench.dirty("")
+    bench.dirty("d", is_recursive=True)
+    bench.work()
+    bench.ripen()
+    bench.work()
+    bench.scan()
+    remove(bench, 60)
+    (bench.photos / "d/99.jpg").rename(bench.photos / "d/98b.jpg")
+    bench.scan()
+    bench.work()
+    bench.ripen()
+    assert [e.known_files for e in bench.events(RootSuspect)] in ([100], [101])
+
+
+def test_the_count_of_a_roots_files_follows_moves_and_deletions(bench):
+    library_of(bench, 10)
+    (bench.photos / "d/0.jpg").rename(bench.photos / "d/x.jpg")
+    bench.dirty("d")
+    bench.work()
+    bench.ripen()
+    (bench.photos / "d/1.jpg").unlink()
+    bench.dirty("d")
+    bench.ripen()
+    assert bench.roots.known_files(bench.root_record().id) == 9
+    bench.scan()
+    assert bench.roots.known_files(bench.root_record().id) == 9

@@ -1,0 +1,147 @@
+"""The whole engine and the service around it: it stops at once in every state, and costs nothing when idle."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dedupd.core.records import DUPLICATE_RELATIONS, FileStage, RootState
+from dedupd.daemon.build import build_engine
+from dedupd.daemon.control import DaemonControl
+from dedupd.daemon.crash_box import CrashBox
+from dedupd.daemon.no_changes import NoChanges
+from dedupd.settings.schema import Decode, Settings
+
+DEADLINE_S = 40
+
+
+def save_pictures(folder, count):
+    folder.mkdir(parents=True, exist_ok=True)
+    then = time.time() - 3600
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        image = Image.fromarray(rng.integers(0, 255, (12, 16, 3), np.uint8)).resize(
+            (320, 240), Image.Resampling.BICUBIC
+        )
+        path = folder / f"{number:03}.jpg"
+        image.save(path, quality=90)
+        os.utime(path, (then, then))
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {DEADLINE_S} s in vain for {what}")
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def make_engine(tmp_path):
+    made = []
+
+    def make():
+        crashes = CrashBox()
+        settings = Settings(decode=Decode(workers=1))
+        engine = build_engine(settings, tmp_path / "state", lambda _ignore: NoChanges(), crashes.report)
+        made.append((engine, crashes))
+        return engine
+
+    yield make
+    for engine, crashes in made:
+        engine.stop(2.0)
+        crashes.raise_first()
+
+
+def stop_in_time(engine):
+    began = time.monotonic()
+    engine.stop(2.0)
+    assert time.monotonic() - began < 5
+    assert not [t.name for t in threading.enumerate() if t.name.startswith(("dedupd-", "decode-"))]
+
+
+def pending(engine):
+    with engine.library.view() as view:
+        return view.counts().files_pending
+
+
+@pytest.mark.parametrize("state", ["never started", "starting", "reading", "idle"])
+def test_it_stops_in_every_state_and_leaves_no_thread(make_engine, tmp_path, state):
+    save_pictures(tmp_path / "photos", 30 if state != "idle" else 3)
+    engine = make_engine()
+    if state != "never started":
+        engine.start([tmp_path / "photos"])
+    if state == "reading":
+        wait_for(lambda: engine.rates.read_total > 0, "the first file")
+    if state == "idle":
+        wait_for(lambda: DaemonControl(engine).progress().activity.value == "idle" and not pending(engine), "rest")
+    stop_in_time(engine)
+
+
+def test_waiting_for_a_root_that_is_away_costs_next_to_nothing(make_engine, tmp_path):
+    away, here = tmp_path / "away", tmp_path / "here"
+    save_pictures(here, 2)
+    away.mkdir()
+    engine = make_engine()
+    engine.roots.configure([os.fsencode(away), os.fsencode(here)])
+    from dataclasses import replace
+
+    engine.start([away, here])
+    wait_for(lambda: engine.rates.read_total == 2 and engine.intake.is_idle, "what is here")
+    with engine.library.transaction() as txn:
+        [file] = [f for f in txn.files() if f.path.name == b"000.jpg"]
+        for number in range(2000):
+            path = replace(file.path, root=1, name=b"%d.jpg" % number)
+            txn.put_file(replace(file, path=path, stage=FileStage.PENDING, content=None))
+    away.rmdir()
+    engine.intake.scan(None)
+    wait_for(lambda: engine.roots.watched()[0].state is RootState.OFFLINE and engine.intake.is_idle, "offline")
+    engine.describe.notice()
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    wait_for(lambda: time.monotonic() > began_s + 1.5, "a second and a half to go by")
+    assert time.process_time() - began_cpu_s < 0.3
+    assert pending(engine) == 2000
+
+
+def test_groups_found_by_the_engine_are_there_after_a_restart(make_engine, tmp_path):
+    photos = tmp_path / "photos"
+    save_pictures(photos, 2)
+    (photos / "copy.jpg").write_bytes((photos / "000.jpg").read_bytes())
+    os.utime(photos / "copy.jpg", (1_000_000_000, 1_000_000_000))
+    engine = make_engine()
+    engine.start([photos])
+    wait_for(lambda: engine.rates.read_total == 3 and engine.link.waiting == 0 and engine.intake.is_idle, "the work")
+    groups = engine.groups.all(DUPLICATE_RELATIONS)
+    assert len(groups) == 1
+    stop_in_time(engine)
+    again = make_engine()
+    assert again.groups.all(DUPLICATE_RELATIONS) == groups
+
+
+def test_a_reload_with_alerts_that_cannot_be_used_keeps_the_daemon_and_its_old_alerts(tmp_path):
+    photos, config, log = tmp_path / "photos", tmp_path / "dedupd.toml", tmp_path / "log"
+    photos.mkdir()
+    config.write_text("[alerts]\nquiet_s = 5.0\n")
+    command = [sys.executable, "-m", "dedupd.daemon.main", "run", str(photos), "--config", str(config)]
+    command += ["--state-dir", str(tmp_path / "state"), "--socket", str(tmp_path / "s.sock")]
+    with log.open("wb") as sink:
+        daemon = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True)
+    try:
+        wait_for(lambda: "dedupd.ready" in log.read_text() or daemon.poll() is not None, "the start")
+        config.write_text(f'[alerts]\nurls_file = "{tmp_path}/not-there"\n')
+        daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: "config.refused" in log.read_text() or daemon.poll() is not None, "the refusal")
+        assert daemon.poll() is None, log.read_text()
+        daemon.send_signal(signal.SIGTERM)
+        daemon.send_signal(signal.SIGTERM)  # an impatient person
+        assert daemon.wait(10) == 0
+    finally:
+        if daemon.poll() is None:
+            os.killpg(daemon.pid, signal.SIGKILL)
+            daemon.wait()
