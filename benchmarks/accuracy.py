@@ -29,7 +29,7 @@ from benchmarks.common import Result, Row, run_alone
 from benchmarks.processes import scan
 from benchmarks.truth import make_truth
 
-QUICK = ()
+QUICK = ("--sources", "9")
 PROMISE_PRECISION, PROMISE_RECALL = 0.995, 0.60
 
 Pair = tuple[bytes, bytes]  # absolute paths, the smaller first
@@ -48,13 +48,14 @@ class Truth:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with truth.csv (default: a set is made)")
     parser.add_argument("--ignore", type=Path, metavar="PAIRS.csv", help="pairs that count neither way")
+    parser.add_argument("--sources", type=int, default=17, help="pictures with copies in the set that is made")
     parser.add_argument("--workers", type=int, default=0, help="decode workers; 0: one a core")
 
 
 def run(arguments: argparse.Namespace) -> Result:
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
-        table = arguments.data / "truth.csv" if arguments.data else make_truth(home / "photos")
+        table = arguments.data / "truth.csv" if arguments.data else make_truth(home / "photos", arguments.sources)
         truth = read_truth(table, arguments.ignore)
         done = scan(table.parent, home / "state", workers=arguments.workers)
     groups = [reported_paths(group) for group in done.report["groups"]]

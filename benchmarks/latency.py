@@ -29,7 +29,7 @@ from dedupd.core.errors import DedupdError
 from dedupd.protocol.events import DuplicateFoundEvent
 from dedupd.settings.schema import Settings
 
-QUICK = ("--copies", "30")
+QUICK = ("--library", "40", "--copies", "30")
 PROMISE_P50_S = 1.5
 LOST_AFTER_S = 60.0
 PAUSE_S = (0.05, 1.2)

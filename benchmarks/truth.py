@@ -16,7 +16,6 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from benchmarks.pictures import Scenes, age, photographs
 
 SIZE_PX = (1024, 768)
-ORIGINAL_SCENES = 8
 UNRELATED_SCENES = 24
 SERIES = 5
 FRAMES = 4
@@ -25,8 +24,11 @@ COLUMNS = ("path", "role", "source_id", "transform", "series_id")
 Encoded = tuple[bytes, str]  # bytes and suffix
 
 
-def make_truth(folder: Path) -> Path:
-    """Write the pictures and truth.csv into an empty folder; returns the table's path."""
+def make_truth(folder: Path, sources: int) -> Path:
+    """Write the pictures and truth.csv into an empty folder; returns the table's path.
+
+    Of the sources that have copies about half are photographs, the rest collages.
+    """
     rows: list[dict[str, str]] = []
 
     def put(name: str, content: bytes, **facts: str) -> None:
@@ -37,7 +39,8 @@ def make_truth(folder: Path) -> Path:
         rows.append({**dict.fromkeys(COLUMNS, ""), "path": name, **facts})
 
     scenes = Scenes()
-    originals = photographs() + [scenes.scene(seed, SIZE_PX) for seed in range(ORIGINAL_SCENES)]
+    photos = photographs()[: (sources + 1) // 2]
+    originals = photos + [scenes.scene(seed, SIZE_PX) for seed in range(sources - len(photos))]
     for number, original in enumerate(originals):
         source = f"s{number:03}"
         content = jpeg(original, 92)
