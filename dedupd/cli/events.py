@@ -47,7 +47,7 @@ def _story(event: EventMessage) -> str:  # noqa: PLR0911 - one for each kind
         case FileSetAsideEvent():
             return f"{event.path}: not indexed, {event.code}: {event.detail}"
         case RootSuspectEvent():
-            return f"{event.path}: suspect, {event.reason}; {event.known_files:,} known files stay as they are"
+            return f"{event.path}: not believed, {event.known_files:,} known files stay as they are. {event.reason}"
         case RootOnlineEvent():
             return f"{event.path}: online{', accepted' if event.was_accepted else ''}"
         case ScanFinishedEvent():

@@ -55,12 +55,12 @@ def _name(text: str, *, is_resolved: bool) -> bytes:
 
 
 def _evidence_lines(pair: PairMessage, evidence: EvidenceMessage) -> list[str]:
-    lines = [f"looked at by {evidence.method}, decided by {pair.verifier}, {pair.found_at}"]
+    lines = [f"looked at by {evidence.method}, decided by {pair.verifier}"]
     geometry = evidence.geometry
     if geometry is not None:
         mirrored = ", mirrored" if geometry.is_mirrored else ""
         lines.append(
-            f"B on A: scale {geometry.scale:.3f}, turned {geometry.rotation_deg:.1f}°{mirrored}; "
+            f"B on A: scale {geometry.scale:.3f}, turned {round(geometry.rotation_deg, 1) + 0.0:.1f}°{mirrored}; "
             f"B covers {percent_text(geometry.overlap_of_a)} of A, A covers {percent_text(geometry.overlap_of_b)} of B"
         )
     lines.append(

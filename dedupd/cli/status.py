@@ -60,7 +60,7 @@ def print_roots(roots: tuple[RootMessage, ...], output: Output) -> None:
     rows = [
         [
             str(root.id),
-            root.state if root.is_watched else f"{root.state}, not configured",
+            root.state if root.is_watched else "not configured",
             "scanning" if root.is_scanning else "" if root.watching is None else root.watching.state,
             f"{root.files:,}",
             ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in _most(root.others)),
@@ -83,8 +83,8 @@ def warnings(status: StatusMessage) -> list[str]:
         f"{root.path} is {root.state}: {root.state_reason}" for root in status.roots if root.state == "offline"
     ]
     messages += [root.watching.message for root in status.roots if root.watching and root.watching.message]
-    messages += status.degraded
-    return list(dict.fromkeys(messages))
+    told = " ".join(messages)
+    return list(dict.fromkeys(messages + [message for message in status.degraded if message not in told]))
 
 
 def _most(others: dict[str, int]) -> list[tuple[str, int]]:

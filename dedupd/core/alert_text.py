@@ -40,9 +40,9 @@ def duplicate_line(fact: DuplicateFound, known: Known) -> str:
     if best.path.root != fact.path.root:
         original = known.root_name(best.path.root) + b"/" + original
     others = len(fact.matches) - 1
-    more = f" and of {count_text(others, 'other file', 'other files')}" if others else ""
+    more = f", and matches {count_text(others, 'more file', 'more files')}" if others else ""
     claim, detail = _claim(fact, best, known)
-    return f"{path_words(fact.path.name)}{where} {claim} {path_words(original)}{more}{detail}"
+    return f"{path_words(fact.path.name)}{where} {claim} {path_words(original)}{detail}{more}"
 
 
 def _claim(fact: DuplicateFound, best: Match, known: Known) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dedupd.core.errors import NotFoundError, RequestError
 from dedupd.core.ports import Activity, Counts, Progress, RootProgress, WatchState
 from dedupd.core.records import RootId, RootState
+from dedupd.core.wording import path_words
 from dedupd.daemon.build import Engine
 
 
@@ -77,7 +78,8 @@ class DaemonControl:
         files = self._engine.roots.forget(root)
         if files is None:
             raise RequestError(
-                f"the root {path!r} is configured; take it out of the configuration and reload before forgetting it."
+                f"the root {path_words(path)} is configured; take it out of the configuration and reload before "
+                "forgetting it."
             )
         return files
 
@@ -100,7 +102,7 @@ def _complaints(roots: Sequence[RootProgress]) -> list[str]:
     complaints = []
     for root in roots:
         if root.root.is_watched and root.root.state is not RootState.ONLINE:
-            complaints.append(f"{root.root.path.decode(errors='backslashreplace')}: {root.root.state_reason}")
+            complaints.append(f"{path_words(root.root.path)} is {root.root.state.value}: {root.root.state_reason}")
         if root.health and root.health.message and root.health.state in {WatchState.PARTIAL, WatchState.FAILED}:
             complaints.append(root.health.message)
     return complaints

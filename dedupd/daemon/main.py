@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dedupd.store.check import CheckReport
 
 _STORE_DAMAGED = 65
+_USAGE = 64  # EX_USAGE
 
 _EPILOG = """\
 examples:
@@ -35,9 +36,17 @@ exit codes: 0 done, 1 error, 64 wrong use, 65 store damaged, 74 cannot write, 75
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with EX_USAGE for a wrong command line, as the help says."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(_USAGE, f"{self.prog}: {message}\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `dedupd`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dedupd",
         description="Knows every photo in your folders and tells you which you have twice.",
         epilog=_EPILOG,
@@ -46,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dedupd {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--config", type=Path, metavar="FILE", help="configuration (default: the user's, or /etc/dedupd)"
     )

@@ -143,7 +143,7 @@ class Rules:
         ({"relation": Relation.EDITED, "similarity": 0.9}, "is an edited copy of 2019/Italy/IMG_2210.jpg (90 %)"),
         (
             {"root": PHONE, "directory": b"", "relation": Relation.SAME_BYTES, "matches": 3},
-            "is an exact copy of Photos/2019/Italy/IMG_2210.jpg and of 2 other files",
+            "is an exact copy of Photos/2019/Italy/IMG_2210.jpg, and matches 2 more files",
         ),
     ],
 )
