@@ -48,7 +48,7 @@ class Benchmark(Protocol):
 
 def make_parser(benchmark: Benchmark) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=benchmark.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog=None
+        description=benchmark.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     benchmark.add_arguments(parser)
     return parser
