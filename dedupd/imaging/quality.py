@@ -76,10 +76,10 @@ def information(luma: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> float:
 
 def frame_share(small: Pixels) -> float:
     """Share of the picture that is a uniform border, 0 … 1; a picture of one colour has none."""
-    rows, columns = (
-        _flat_ends(*(cv2.reduce(small, axis, extreme).reshape(-1, 3) for extreme in (cv2.REDUCE_MIN, cv2.REDUCE_MAX)))
-        for axis in (1, 0)  # OpenCV's reduction along a row is 60 times faster than numpy's on interleaved pixels
-    )
+    # numpy's minimum down the columns is 100 times faster than along the rows of interleaved pixels.
+    turned = cv2.transpose(small)
+    rows = _flat_ends(turned.min(axis=0), turned.max(axis=0))
+    columns = _flat_ends(small.min(axis=0), small.max(axis=0))
     if rows is None or columns is None:
         return 0.0
     return 1.0 - rows * columns
