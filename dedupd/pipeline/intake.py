@@ -489,8 +489,7 @@ class Intake(Stage):
                         continue
                     if path.name in listing.files or path.name in listing.odd:
                         continue
-                    stat = record.stat
-                    if stat.ino and self._is_becoming(view, view.files_at_inode(stat.dev, stat.ino), path):
+                    if self._is_becoming(view, record):
                         waiting.add(path)
                     else:
                         missing.append(path)
@@ -507,15 +506,19 @@ class Intake(Stage):
                 return True
             directory = directory.rpartition(b"/")[0]
 
-    def _is_becoming(self, view: LibraryView, at_inode: Iterable[FilePath], old: FilePath) -> bool:
-        """Whether another path with the file's inode is there and has not been read yet: it was moved.
+    def _is_becoming(self, view: LibraryView, old: FileRecord) -> bool:
+        """Whether another path holds the file's inode now and has not been read yet: it was moved.
 
-        Describe drops the old row once it has read the new name and found the same content.
+        Describe drops the old row once it has read the new name and found the same content. The new name must really
+        be there: of a file moved twice in a moment both older names are pending, and would wait for each other.
         """
-        for path in at_inode:
-            other = view.file(path) if path != old else None
+        inode = old.stat.dev, old.stat.ino
+        for path in view.files_at_inode(*inode) if old.stat.ino else ():
+            other = view.file(path) if path != old.path else None
             if other is not None and other.stage is FileStage.PENDING and other.missing_since_ns is None:
-                return True
+                there = self._stat_now(path)
+                if there is not None and (there.dev, there.ino) == inode:
+                    return True
         return False
 
     def _mark_missing(self, paths: Sequence[FilePath]) -> None:

@@ -520,3 +520,9 @@ def bench(make_bench):
 @pytest.fixture
 def veiled_lister():
     return VeiledLister()
+
+
+@pytest.fixture(scope="session")
+def make_bench_at():
+    """For tests that need many benches: in a folder of their own, closed by them."""
+    return Bench

@@ -168,3 +168,20 @@ def test_while_moved_files_wait_to_be_read_their_old_places_are_not_listed_over_
     bench.ripen()
     assert sum(name.startswith("new/") for name in bench.known()) == 60
     assert not any(name.startswith("old/") for name in bench.known())
+
+
+def test_a_file_moved_twice_before_it_is_read_leaves_no_row_that_waits_for_ever(bench):
+    bench.write("first.jpg", "scene")
+    bench.write("stays.jpg", "stays")
+    bench.scan()
+    (bench.photos / "first.jpg").rename(bench.photos / "second.jpg")
+    bench.dirty("", closed=["second.jpg"])
+    (bench.photos / "second.jpg").rename(bench.photos / "third.jpg")
+    bench.dirty("", closed=["third.jpg"])
+    bench.work()
+    bench.ripen()
+    bench.work()
+    bench.ripen()
+    assert bench.known()["third.jpg"] == "indexed"
+    assert "pending" not in bench.known().values()
+    assert bench.intake.is_idle
