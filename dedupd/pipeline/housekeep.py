@@ -61,10 +61,12 @@ def purge_missing(library: Library, now_ns: int, missing_days: float) -> int:
 def sweep_orphans(library: Library, previews: PreviewCache, forget: Callable[[list[ContentId]], None]) -> int:
     """Remove contents that no file holds any more; returns how many.
 
-    Does nothing while files are pending: a file that was touched gets its content back once it has been read again.
+    Does nothing while files of watched roots are pending: a file that was touched gets its content back once it has
+    been read again. What is pending in a root that is no longer watched will never be read and does not count.
     """
     with library.view() as view:
-        if view.counts().files_pending:
+        watched = {root.id for root in view.roots() if root.is_watched}
+        if any(file.path.root in watched for file in view.pending_files(view.counts().files_pending)):
             return 0
         orphans = [c.id for c in view.contents() if not (view.some_files_of(c.id, 1) or view.files_of(c.id))]
     for start in range(0, len(orphans), _CHUNK):

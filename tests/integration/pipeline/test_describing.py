@@ -6,6 +6,7 @@ import blake3
 
 from dedupd.core.events import DuplicateFound, FileSetAside
 from dedupd.core.records import FileStage, ProblemCode, RootState
+from dedupd.pipeline.housekeep import retry_set_aside, sweep_orphans
 
 
 def set_aside(bench):
@@ -187,8 +188,6 @@ def test_a_copy_of_what_is_being_decoded_waits_for_it_and_is_not_decoded(bench):
 
 
 def test_a_truncated_file_is_tried_after_1_5_and_30_minutes_then_daily_and_told_once(bench):
-    from dedupd.pipeline.housekeep import retry_set_aside
-
     bench.write("half.jpg", "truncated")
     bench.scan()
     bench.read()
@@ -218,8 +217,6 @@ def test_a_file_that_grows_in_pauses_is_told_once_and_heals(bench):
 
 
 def test_files_of_a_root_that_is_not_watched_are_not_made_pending_again(make_bench):
-    from dedupd.pipeline.housekeep import retry_set_aside
-
     bench = make_bench(roots=("photos", "other"))
     bench.write("half.jpg", "truncated")
     bench.scan()
@@ -227,6 +224,22 @@ def test_files_of_a_root_that_is_not_watched_are_not_made_pending_again(make_ben
     bench.intake.configure([os.fsencode(bench.root_paths[1])])
     bench.look()
     assert retry_set_aside(bench.library, bench.record("half.jpg").problem.retry_at_ns) == 0
+
+
+def test_what_is_pending_in_an_unwatched_root_does_not_keep_orphans_for_ever(make_bench):
+    bench = make_bench(roots=("photos", "other"))
+    bench.write("a.jpg", "a", root=bench.root_paths[1])
+    bench.settle_all()
+    bench.write("waits.jpg", "waits")
+    bench.scan()
+    bench.write("a.jpg", "b", root=bench.root_paths[1])
+    bench.dirty("", root=2)
+    assert sweep_orphans(bench.library, bench.previews, bench.link.forget) == 0
+    bench.intake.configure([os.fsencode(bench.root_paths[1])])
+    bench.look()
+    bench.work()
+    assert bench.record("waits.jpg").stage is FileStage.PENDING
+    assert sweep_orphans(bench.library, bench.previews, bench.link.forget) == 1
 
 
 # ------------------------------------------------------------------------------------------------------- told only once
