@@ -380,6 +380,8 @@ class Intake(Stage):
         """Have a settled file read: new, or no longer what was read before."""
         with self._library.view() as view:
             known = view.file(path)
+            if known is not None:
+                self._look_at_hard_links(view, known)
         self._directories.add(path.root, path.directory)
         if known is None:
             self._roots.count_new(path.root)
@@ -395,6 +397,14 @@ class Intake(Stage):
                 problem=known.problem if known else None,  # so that the same trouble is not told again
             )
         )
+
+    def _look_at_hard_links(self, view: LibraryView, changed: FileRecord) -> None:
+        """A write through one name changes all names of the inode, but only the one's directory is told of."""
+        stat = changed.stat
+        for path in view.files_at_inode(stat.dev, stat.ino) if stat.ino else ():
+            other = view.file(path) if path != changed.path else None
+            if other is not None and other.stat == stat and other.missing_since_ns is None:
+                self._relist[path.root, path.directory] = self._clock.monotonic_s()
 
     def _flush(self) -> None:
         if not self._to_put:

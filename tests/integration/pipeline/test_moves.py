@@ -185,3 +185,19 @@ def test_a_file_moved_twice_before_it_is_read_leaves_no_row_that_waits_for_ever(
     assert bench.known()["third.jpg"] == "indexed"
     assert "pending" not in bench.known().values()
     assert bench.intake.is_idle
+
+
+def test_a_write_through_one_hard_link_is_seen_at_the_other_name_too(bench):
+    bench.write("one/a.jpg", "before")
+    (bench.photos / "two").mkdir()
+    os.link(bench.photos / "one/a.jpg", bench.photos / "two/b.jpg")
+    bench.write("stays.jpg", "stays")
+    bench.settle_all()
+    (bench.photos / "one/a.jpg").write_bytes(b"picture|after||JPEG")
+    bench.age(bench.photos / "one/a.jpg", 1000)
+    bench.dirty("one", closed=["a.jpg"])
+    bench.look()
+    bench.work()
+    assert bench.record("two/b.jpg").content == bench.record("one/a.jpg").content
+    assert bench.known() == {"one/a.jpg": "indexed", "two/b.jpg": "indexed", "stays.jpg": "indexed"}
+    assert bench.intake.is_idle
