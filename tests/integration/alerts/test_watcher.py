@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from fakes.channel import Recorder
 
 from dedupd.alerts.channels import AppriseChannel, HookChannel
 from dedupd.alerts.watcher import AlertWatcher
 from dedupd.core.alert_rules import AlertKind, AlertPolicy
-from dedupd.core.errors import RetryError
 from dedupd.core.events import DuplicateFound, Match, Origin, RootSuspect, ScanFinished
 from dedupd.core.records import (
     ContentId,
@@ -85,32 +85,6 @@ def tell(library, *facts):
 def cursor(library, name="alerts"):
     with library.view() as view:
         return view.cursor(name)
-
-
-class Recorder:
-    """A channel that keeps what it is sent; while `is_broken` it fails, while `gate` is clear it hangs."""
-
-    def __init__(self, name="recorder", *, is_limited=True):
-        self.name = name
-        self.is_limited = is_limited
-        self.messages = []
-        self.is_broken = False
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def send(self, message):
-        self.gate.wait(DEADLINE_S)
-        if self.is_broken:
-            raise RetryError("the far end is down")
-        self.messages.append(message)
-
-    def close(self):
-        self.is_broken = True
-        self.gate.set()
-
-    @property
-    def names(self):
-        return [event.fact.path.name for message in self.messages for event in message.events]
 
 
 @contextmanager

@@ -5,233 +5,43 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from blake3 import blake3
+from fakes.control import MODEL, StillControl
+from fakes.groups import FixedGroups
+from fakes.image_reader import NOW_NS, PrefixReader, decoded_image
+from fakes.matcher import LaidMatcher
+from fakes.report_source import LibraryReports
 
 from dedupd.api.app import Application
 from dedupd.api.listen import ListeningSocket, bind_socket
 from dedupd.api.server import ApiServer
 from dedupd.client import Client
-from dedupd.core.errors import NotFoundError, RequestError
 from dedupd.core.grouping import Group, Member
 from dedupd.core.ports import (
-    Activity,
-    DecodedImage,
     Descriptor,
-    FoundMatch,
     NewContent,
-    Priority,
-    Progress,
-    ReadFile,
-    RootProgress,
-    WatchHealth,
-    WatchState,
 )
 from dedupd.core.records import (
-    Box,
-    Capture,
-    ContentId,
-    Edge,
-    Evidence,
     FilePath,
     FileRecord,
     FileStage,
     FileStat,
-    Geometry,
-    ModelTag,
     Problem,
     ProblemCode,
-    Quality,
     Relation,
     RootId,
     RootRecord,
     RootState,
 )
-from dedupd.reporting.render import ReportFormat, render
-from dedupd.reporting.report import draft_report
 from dedupd.store.library import LmdbLibrary
 from dedupd.store.preview_cache import DiskPreviewCache
-
-NOW_NS = 1_760_000_000_000_000_000
-MODEL = ModelTag("test-1")
-
-
-def decoded_image(size_px=64):
-    return DecodedImage(
-        format="JPEG",
-        width_px=size_px,
-        height_px=size_px // 2,
-        image_digest=None,
-        capture=Capture(taken_at_ms=1_714_564_800_250, make="Canon", model="Canon EOS R5"),
-        quality=Quality(sharpness=10.0, information=5.0, jpeg_quality=90),
-        decoder="test",
-        small=np.zeros((8, 16, 3), np.uint8),
-        preview=b"\xff\xd8 small \xff\xd9",
-    )
-
-
-class Reader:
-    """Bytes that begin with PIC are a picture."""
-
-    def __init__(self):
-        self.is_stuck = False
-
-    def read_descriptor(self, fd: int, *, priority: Priority) -> "Future[ReadFile | Problem]":
-        future: Future[ReadFile | Problem] = Future()
-        if self.is_stuck:
-            os.close(fd)
-            return future
-        with os.fdopen(fd, "rb") as file:
-            body = file.read()
-            status = os.fstat(file.fileno())
-        stat = FileStat(dev=status.st_dev, ino=status.st_ino, size_bytes=len(body), mtime_ns=0, ctime_ns=0)
-        image = decoded_image()
-        if not body.startswith(b"PIC"):
-            image = Problem(code=ProblemCode.NOT_AN_IMAGE, detail="no picture", at_ns=NOW_NS, retry_at_ns=None)
-        future.set_result(ReadFile(digest=blake3(body).digest(), stat=stat, image=image))
-        return future
-
-
-class Matcher:
-    """Answers with what a test laid down, beside the same bytes that the store knows."""
-
-    def __init__(self, library):
-        self._library = library
-        self.answers: dict[bytes, list[FoundMatch]] = {}
-        self.fault: Exception | None = None
-
-    def find(self, read: ReadFile, *, pixel_digest) -> list[FoundMatch]:
-        if self.fault is not None:
-            raise self.fault
-        with self._library.view() as view:
-            known = view.content_by_digest(read.digest)
-        found = []
-        if known is not None:
-            found = [FoundMatch(content=known.id, relation=Relation.SAME_BYTES, similarity=1.0, reason="same bytes")]
-        return found + self.answers.get(read.digest, [])
-
-    def explain(self, a: ContentId, b: ContentId) -> Edge:
-        evidence = Evidence(
-            method="dense",
-            similarity=0.987,
-            geometry=Geometry(
-                scale=0.5, rotation_deg=0.0, is_mirrored=False, overlap_of_a=1.0, overlap_of_b=1.0, inliers=0
-            ),
-            residual_low=0.9,
-            worst_region=0.01,
-            motion_px=0.2,
-            tone_change=0.0,
-            differences=(Box(left=0.1, top=0.2, right=0.3, bottom=0.4),),
-        )
-        return Edge(
-            a=a,
-            b=b,
-            relation=Relation.RE_ENCODED,
-            similarity=0.987,
-            reason="The same whole picture at half the size.",
-            evidence=evidence,
-            verifier="rules-1",
-            found_at_ns=NOW_NS,
-        )
-
-
-class Groups:
-    def __init__(self):
-        self.groups: list[Group] = []
-
-    def all(self, relations):
-        chosen = (
-            replace(group, members=tuple(m for m in group.members if m.relation in relations)) for group in self.groups
-        )
-        return [group for group in chosen if group.members]
-
-    def find(self, group):
-        return next((g for g in self.groups if g.id == group), None)
-
-    def holding(self, content):
-        return next((g for g in self.groups if content in g.contents), None)
-
-
-class Control:
-    def __init__(self, library):
-        self._library = library
-        self.rescans: list = []
-        self.on_rescan: Callable[[], None] = lambda: None
-        self.activity = Activity.SCANNING
-
-    def progress(self) -> Progress:
-        with self._library.view() as view:
-            counts, roots = view.counts(), view.roots()
-        health = WatchHealth(
-            root=RootId(1),
-            state=WatchState.PARTIAL,
-            watched_directories=5,
-            unwatched_directories=2,
-            overflows=0,
-            message="Watches ran out: sysctl fs.inotify.max_user_watches=524288",
-        )
-        shown = tuple(
-            RootProgress(
-                root=root, health=health if root.is_watched else None, files=3, others={".mp4": 2}, is_scanning=False
-            )
-            for root in roots
-        )
-        return Progress(
-            activity=self.activity,
-            started_at_ns=NOW_NS,
-            counts=counts,
-            roots=shown,
-            read_total=10,
-            decoded_total=8,
-            compared_total=4,
-            images_per_s=12.5,
-            eta_s=200.0,
-            degraded=("The disk is nearly full: free some space.",),
-            workers=2,
-            index_kind="exact",
-            indexed=5,
-            model=MODEL,
-        )
-
-    def rescan(self, roots):
-        self.rescans.append(roots)
-        self.on_rescan()
-
-    def accept_root(self, root):
-        with self._library.transaction() as txn:
-            known = txn.root(root)
-            if known is None:
-                raise NotFoundError(f"There is no root {root}.")
-            txn.put_root(replace(known, state=RootState.ONLINE, state_reason=""))
-
-    def forget_root(self, root):
-        with self._library.transaction() as txn:
-            if txn.root(root).is_watched:
-                raise RequestError("The root is still configured: take it out of the configuration first.")
-            return txn.remove_root(root)
-
-
-@dataclass
-class Reports:
-    library: LmdbLibrary
-    groups: Groups
-    previews: DiskPreviewCache
-
-    def draft(self, relations):
-        with self.library.view() as view:
-            return draft_report(
-                view, self.groups, relations=relations, keep_policy="largest picture first", now_ns=NOW_NS
-            )
-
-    def render(self, report, report_format, /):
-        return render(report, ReportFormat(report_format), self.previews.get)
 
 
 @dataclass
@@ -240,10 +50,10 @@ class Stand:
 
     base: Path
     library: LmdbLibrary
-    reader: Reader
-    matcher: Matcher
-    groups: Groups
-    control: Control
+    reader: PrefixReader
+    matcher: LaidMatcher
+    groups: FixedGroups
+    control: StillControl
     previews: DiskPreviewCache
     roots: dict[str, RootId] = field(default_factory=dict)
     server: ApiServer | None = None
@@ -265,7 +75,7 @@ class Stand:
             matcher=self.matcher,
             groups=self.groups,
             control=self.control,
-            reports=Reports(self.library, self.groups, self.previews),
+            reports=LibraryReports(self.library, self.groups, self.previews),
             previews=self.previews,
             upload_dir=self.base,
             max_image_bytes=self.max_image_bytes,
@@ -353,10 +163,10 @@ def running_stand(base) -> Iterator[Stand]:
     stand = Stand(
         base=base,
         library=library,
-        reader=Reader(),
-        matcher=Matcher(library),
-        groups=Groups(),
-        control=Control(library),
+        reader=PrefixReader(),
+        matcher=LaidMatcher(library),
+        groups=FixedGroups(),
+        control=StillControl(library),
         previews=DiskPreviewCache(base / "previews"),
     )
     stand.start()

@@ -7,94 +7,29 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from fakes.vector_library import DIMENSIONS, VectorLibrary
 
-from dedupd.core.arrays import Vectors
 from dedupd.core.errors import DegradedError
-from dedupd.core.ports import Counts, Model, VectorChange
-from dedupd.core.records import ContentId, ModelTag, Sequence
+from dedupd.core.ports import Model
+from dedupd.core.records import ModelTag, Sequence
 from dedupd.index.catch_up import CHUNK, OpenedIndex, open_index, save_snapshot
 from dedupd.index.snapshot import Manifest
 
-DIM = 16
+DIM = DIMENSIONS
 MODEL = Model(tag=ModelTag("test-1"), dim=DIM, candidate_similarity=0.8)
 IVF_FROM = 150
-
-
-class FakeLibrary:
-    """The part of the store that an index reads, in memory."""
-
-    def __init__(self) -> None:
-        self.sequence = 0
-        self.linked: dict[ContentId, Vectors] = {}
-        self.log: list[VectorChange] = []
-        self.log_begins_after = 0
-        self.unlinked = 0
-        self.open_views = 0
-
-    def link(self, *contents: int, variant: int = 0) -> None:
-        for content in contents:
-            rows = np.random.default_rng([content, variant]).normal(size=(content % 4 + 1, DIM)).astype(np.float32)
-            self.linked[ContentId(content)] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-            self._note(content, is_removal=False)
-
-    def forget(self, *contents: int) -> None:
-        for content in contents:
-            del self.linked[ContentId(content)]
-            self._note(content, is_removal=True)
-
-    def _note(self, content: int, *, is_removal: bool) -> None:
-        self.sequence += 1
-        change = VectorChange(sequence=Sequence(self.sequence), content=ContentId(content), is_removal=is_removal)
-        self.log.append(change)
-
-    def trim_log(self) -> None:
-        self.log.clear()
-        self.log_begins_after = self.sequence
-
-    @contextmanager
-    def view(self) -> Iterator[FakeView]:
-        self.open_views += 1
-        yield FakeView(self)
-        self.open_views -= 1
-
-
-class FakeView:
-    def __init__(self, library: FakeLibrary) -> None:
-        self.library = library
-
-    def sequence(self) -> Sequence:
-        return Sequence(self.library.sequence)
-
-    def counts(self) -> Counts:
-        contents, unlinked = len(self.library.linked) + self.library.unlinked, self.library.unlinked
-        zeros = dict.fromkeys(("files", "files_pending", "files_set_aside", "files_missing", "edges", "events"), 0)
-        return Counts(contents=contents, contents_unlinked=unlinked, **zeros)
-
-    def stored_vectors(self, content: ContentId) -> Vectors | None:
-        return self.library.linked.get(content)
-
-    def all_vectors(self) -> Iterator[tuple[ContentId, Vectors]]:
-        return iter(self.library.linked.items())
-
-    def vector_changes(self, after: Sequence) -> Iterator[VectorChange] | None:
-        if after < self.library.log_begins_after:
-            return None
-        newest_first = takewhile(lambda change: change.sequence > after, reversed(self.library.log))
-        return reversed(list(newest_first))
+TESTS = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def library():
-    made = FakeLibrary()
+    made = VectorLibrary()
     made.link(*range(1, 101))
     return made
 
@@ -104,7 +39,7 @@ def directory(tmp_path):
     return tmp_path / "index"
 
 
-def opened(directory: Path, library: FakeLibrary, model: Model = MODEL) -> OpenedIndex:
+def opened(directory: Path, library: VectorLibrary, model: Model = MODEL) -> OpenedIndex:
     """Open, and hold the result to what must be true whatever happened before."""
     result = open_index(directory, model, library, exact_below=IVF_FROM)
     assert library.open_views == 0
@@ -117,7 +52,7 @@ def opened(directory: Path, library: FakeLibrary, model: Model = MODEL) -> Opene
     return result
 
 
-def saved(directory: Path, library: FakeLibrary) -> OpenedIndex:
+def saved(directory: Path, library: VectorLibrary) -> OpenedIndex:
     """An up-to-date snapshot in the directory."""
     result = opened(directory, library)
     result.index.grow_if_due()
@@ -134,7 +69,7 @@ def test_first_start_reads_everything(directory, library):
 
 
 def test_empty_library_opens_saves_and_opens_again(directory):
-    library = FakeLibrary()
+    library = VectorLibrary()
     saved(directory, library)
     assert opened(directory, library).origin == "snapshot"
 
@@ -197,7 +132,7 @@ def test_contents_that_are_not_linked_yet_are_no_disagreement(directory, library
 
 def test_leading_snapshot_is_discarded_for_good(directory, library):
     """A store restored from a backup must not meet the snapshot of its lost future when it has come as far again."""
-    backup = FakeLibrary()
+    backup = VectorLibrary()
     backup.link(*range(1, 91))
     saved(directory, library)
     assert opened(directory, backup).origin == "rebuilt: snapshot 100 is ahead of the store, which is at 90"
@@ -207,7 +142,7 @@ def test_leading_snapshot_is_discarded_for_good(directory, library):
 
 def test_older_snapshot_serves_when_the_newest_is_ahead(directory, library):
     saved(directory, library)
-    ahead = FakeLibrary()
+    ahead = VectorLibrary()
     ahead.link(*range(1, 151))
     saved(directory, ahead)
     assert opened(directory, library).origin == "snapshot"
@@ -221,7 +156,7 @@ def test_older_snapshot_serves_when_the_newest_is_ahead(directory, library):
     ],
 )
 def test_snapshot_of_another_model_is_not_used(directory, model, reason):
-    library = FakeLibrary()  # empty: its vectors fit any model
+    library = VectorLibrary()  # empty: its vectors fit any model
     saved(directory, library)
     result = open_index(directory, model, library)
     assert reason in result.origin
@@ -367,10 +302,11 @@ def test_write_interrupted_after_any_step_leaves_a_good_index(directory, library
 WRITER = """
 import importlib.util, sys
 from pathlib import Path
+sys.path.insert(0, sys.argv[4])
 spec = importlib.util.spec_from_file_location("theirs", sys.argv[1])
 theirs = sys.modules["theirs"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(theirs)
-library = theirs.FakeLibrary()
+library = theirs.VectorLibrary()
 library.link(*range(1, int(sys.argv[3])))
 opened = theirs.open_index(Path(sys.argv[2]), theirs.MODEL, library)
 while True:
@@ -385,7 +321,7 @@ while True:
 def test_writer_killed_at_any_moment_leaves_the_snapshot_it_reported(directory, library):
     first = 101
     for saves in (1, 4, 9):
-        arguments = [sys.executable, "-c", WRITER, __file__, str(directory), str(first)]
+        arguments = [sys.executable, "-c", WRITER, __file__, str(directory), str(first), str(TESTS)]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE) as writer:
             reported = [int(writer.stdout.readline()) for _ in range(saves)][-1]
             writer.send_signal(signal.SIGKILL)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.groups import FixedGroups
 
 from dedupd.core.grouping import Group, Member
 from dedupd.core.ports import DecodedImage, Descriptor, NewContent
@@ -40,22 +40,6 @@ NO_EVIDENCE = Evidence(
     motion_px=0.0,
     tone_change=0.0,
 )
-
-
-@dataclass
-class FixedGroups:
-    """The groups that a test says there are."""
-
-    groups: list[Group] = field(default_factory=list)
-
-    def all(self, relations: frozenset[Relation]) -> list[Group]:
-        return self.groups
-
-    def find(self, group: ContentId) -> Group | None:
-        return next((g for g in self.groups if g.id == group), None)
-
-    def holding(self, content: ContentId) -> Group | None:
-        return next((g for g in self.groups if content in g.contents), None)
 
 
 class Shelf:
