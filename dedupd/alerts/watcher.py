@@ -28,12 +28,13 @@ from dedupd.core.alert_rules import (
 from dedupd.core.alert_text import Known
 from dedupd.core.errors import StopError
 from dedupd.core.ports import Library, LibraryView
-from dedupd.core.records import RootId
+from dedupd.core.records import RootId, RootState
 from dedupd.core.records import Sequence as EventSequence
 
 _BEGUN = "alerts.begun"  # a cursor of 0 may also mean "from the first event on"
 _EVENTS_A_READ = 1000
 _LOOK_EVERY_S = 0.5  # so that stopping needs no wake-up of its own
+_PENDING_LOOKED_AT = 4096  # beyond so many that all wait for an absent root, a summary may be early
 _KEEP_CURSOR_EVERY_S = 5.0  # each is a synchronous commit
 
 _log = logging.getLogger("dedupd.alerts")
@@ -218,5 +219,11 @@ class AlertWatcher:
 
 
 def _is_worked_off(view: LibraryView) -> bool:
+    """Whether nothing is under way; what waits for a root that is not there now may wait for weeks."""
     counts = view.counts()
-    return counts.files_pending == 0 and counts.contents_unlinked == 0
+    if counts.contents_unlinked:
+        return False
+    if not counts.files_pending:
+        return True
+    readable = {root.id for root in view.roots() if root.is_watched and root.state is RootState.ONLINE}
+    return not any(file.path.root in readable for file in view.pending_files(_PENDING_LOOKED_AT))

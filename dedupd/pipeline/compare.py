@@ -6,6 +6,7 @@ is not equal by digest gets a look at both pictures.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from dedupd.core.relation import VERIFIER_TAG, decide
 from dedupd.pipeline.facts import present_files
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.stage import Clock
+
+_log = logging.getLogger(__name__)
 
 Pair = tuple[ContentId, ContentId]  # a < b
 
@@ -87,10 +90,13 @@ class Comparer:
             sides = self.side(a), self.side(b)
             if sides[0] is not None and sides[1] is not None:
                 started.append((pair, self._reader.compare(sides[0], sides[1], priority=priority)))
+            else:
+                _log.warning("compare.unreadable a=%d b=%d", *pair)
         digested: dict[ContentId, ContentRecord] = {}
         for pair, future in started:
             evidence = future.result()
             if isinstance(evidence, Problem):
+                _log.warning("compare.failed a=%d b=%d code=%s detail=%r", *pair, evidence.code.value, evidence.detail)
                 continue
             a, b = (digested.get(c, records[c]) for c in pair)
             edge = self._edge(a, b, evidence)

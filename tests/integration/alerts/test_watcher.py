@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -311,6 +312,22 @@ def test_a_scan_is_summed_up_once_nothing_is_pending(library):
         wait_until(lambda: len(channel.messages) == 2)
     assert channel.names == [b"now.jpg", b"1.jpg", b"2.jpg"]
     assert channel.messages[1].title == "Scan of photos: 2 duplicates"
+
+
+def test_files_that_wait_for_an_absent_disk_do_not_hold_back_the_summary(library):
+    away = RootId(2)
+    path = FilePath(root=away, directory=b"", name=b"waits.jpg")
+    with library.transaction() as txn:
+        record = txn.root(ROOT)
+        txn.put_root(replace(record, id=away, path=b"/away", state=RootState.OFFLINE, state_reason="not there"))
+        stat = FileStat(dev=1, ino=1, size_bytes=1, mtime_ns=1, ctime_ns=1)
+        txn.put_file(FileRecord(path=path, stat=stat, stage=FileStage.PENDING, content=None, first_seen_ns=1))
+    channel = Recorder()
+    finished = ScanFinished(root=ROOT, root_path=b"/photos", files=2, added=2, changed=0, missing=0, duration_s=1.0)
+    with watching(library, channel):
+        tell(library, duplicate(b"a.jpg", Origin.SCAN), finished)
+        wait_until(lambda: channel.messages)
+    assert channel.messages[0].kind is AlertKind.SCAN_DUPLICATES
 
 
 def test_without_channels_events_are_passed_over_and_not_told_later(library):
