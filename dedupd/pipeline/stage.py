@@ -72,6 +72,11 @@ class Stage(ABC):
         """Show life within a long step."""
         self._pulse_s = time.monotonic()
 
+    def _goes_on(self) -> bool:
+        """Show life within a long step; False once it should end."""
+        self._beat()
+        return not self.is_stopping
+
     @abstractmethod
     def _step(self) -> None:
         """Do one bounded piece of work, or wait briefly for some."""

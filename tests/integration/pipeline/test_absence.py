@@ -354,8 +354,8 @@ def test_thousands_of_dirty_directories_cost_one_judgement_of_the_root(make_benc
 def test_the_same_subtree_dirty_again_and_again_is_walked_once(bench):
     library_of(bench, 5)
     for _ in range(50):
-        bench.intake._begin_scan(bench.root_record().id, b"d", is_arrival=True)
-    bench.intake._begin_scan(bench.root_record().id, b"d/below", is_arrival=True)
+        bench.intake._scans.begin(bench.root_record().id, b"d", is_arrival=True)
+    bench.intake._scans.begin(bench.root_record().id, b"d/below", is_arrival=True)
     assert len(bench.intake._scans) == 1
     bench.scan()
     assert bench.intake.is_idle
@@ -394,7 +394,7 @@ def test_a_row_whose_content_was_swept_meanwhile_is_read_again(bench):
     with bench.library.transaction() as txn:
         txn.remove_file(record.path)
         txn.remove_content(record.content)
-    bench.intake._to_put.append(record)  # what reconciling had prepared a moment earlier
+    bench.intake._register.put([record])  # what reconciling had prepared a moment earlier
     bench.look()
     bench.work()
     assert bench.record("d/0.jpg").stage is FileStage.INDEXED
