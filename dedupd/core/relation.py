@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dedupd.core.records import Capture, ContentRecord, Evidence, Geometry, Relation
 
-VERIFIER_TAG = "pixels-1"
+VERIFIER_TAG = "pixels-2"
 """Names these rules; stored with every edge, so that a later rule set knows which pairs to look at again."""
 
 SAME_FRAME_PX = 0.25  # corners of two whole frames; copies stay below 0.2, hand-held shots of one scene above 1
@@ -54,11 +54,12 @@ class _Limits:
 
 # From 450 edited copies against 190 pairs of real brackets, focus stacks and hand-held series, and made ones: parallax
 # of one pixel, a thing of 2 % of the side moved, a number on a sign changed.
-PLAIN = _Limits((0.40, 0.042, 0.012, 0.004), (1.1, 0.85, 0.06, 0.015), 1.1, 2.8, 0.0001)
-RETONED = _Limits((0.16, 0.010, 0.0017, 0.0011), (0.5, 0.10, 0.014, 0.006), 1.15, 2.6, 0.0002)
-REFRAMED = _Limits((0.17, 0.013, 0.0018, 0.0006), (0.6, 0.10, 0.018, 0.006), 1.0, 2.5, 0.0001)
-REFRAMED_RETONED = _Limits((0.17, 0.008, 0.0016, 0.0006), (0.5, 0.07, 0.018, 0.006), 1.0, 2.5, 0.0001)
-NEARLY_EQUAL = _Limits((0.3, 0.05, 0.02, 0.01), (1.1, 0.5, 0.1, 0.05), 0.6, 1.2, 0.0)
+# Copies stay below an excess of 0.8 and errors of 1.0 levels; real brackets have 0.7 … 5 and 1.3 … 3.
+PLAIN = _Limits((0.40, 0.042, 0.012, 0.004), (1.1, 0.85, 0.06, 0.015), 0.87, 1.8, 0.0001)
+RETONED = _Limits((0.16, 0.010, 0.0017, 0.0011), (0.5, 0.10, 0.014, 0.006), 0.9, 1.2, 0.0002)
+REFRAMED = _Limits((0.17, 0.013, 0.0018, 0.0006), (0.6, 0.10, 0.018, 0.006), 0.85, 1.1, 0.0001)
+REFRAMED_RETONED = _Limits((0.17, 0.008, 0.0016, 0.0006), (0.5, 0.07, 0.018, 0.006), 0.85, 1.0, 0.0001)
+NEARLY_EQUAL = _Limits((0.3, 0.05, 0.02, 0.01), (1.1, 0.5, 0.1, 0.05), 0.5, 0.9, 0.0)
 
 
 def decide(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Verdict:

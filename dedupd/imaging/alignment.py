@@ -31,6 +31,7 @@ class Alignment:
     b_to_a: Doubles  # [2, 3], pixel centres at integer coordinates
     inliers: int  # agreeing keypoints; 0 for whole-frame hypotheses
     method: str  # "dense" or "features"
+    is_frame_on_frame: bool = False  # lays the whole frames exactly on each other, as a plain copy's lie
 
     @property
     def is_mirrored(self) -> bool:
@@ -58,7 +59,7 @@ def frame_hypotheses(a: PreparedSide, b: PreparedSide) -> list[Alignment]:
 
     The orientations are those of the grey block: rotations by 90° and mirror images.
     """
-    found: list[tuple[float, Doubles]] = []
+    found: list[tuple[float, Alignment]] = []
     for index_b, box_b in enumerate(b.boxes):
         block = b.blocks[index_b].reshape(BLOCK_SIDE_PX, BLOCK_SIDE_PX)
         for turns in range(4):
@@ -69,9 +70,10 @@ def frame_hypotheses(a: PreparedSide, b: PreparedSide) -> list[Alignment]:
                 index_a = int(np.argmax(similarities))
                 best = float(similarities[index_a])
                 if best >= MIN_BLOCK_CORRELATION:
-                    found.append((best, _box_map(box_b, a.boxes[index_a], turns, mirror=mirror)))
+                    b_to_a = _box_map(box_b, a.boxes[index_a], turns, mirror=mirror)
+                    found.append((best, Alignment(b_to_a, 0, "dense", is_frame_on_frame=index_a == index_b == 0)))
     found.sort(key=lambda pair: -pair[0])
-    return [Alignment(m, 0, "dense") for _, m in found[:MAX_FRAME_HYPOTHESES]]
+    return [alignment for _, alignment in found[:MAX_FRAME_HYPOTHESES]]
 
 
 def whole_frame_hypothesis(a: PreparedSide, b: PreparedSide) -> Alignment | None:
@@ -79,7 +81,7 @@ def whole_frame_hypothesis(a: PreparedSide, b: PreparedSide) -> Alignment | None
     shape_a, shape_b = a.small_width_px / a.small_height_px, b.small_width_px / b.small_height_px
     if abs(shape_a / shape_b - 1) > MAX_SHAPE_DIFFERENCE:
         return None
-    return Alignment(_box_map(b.boxes[0], a.boxes[0], 0, mirror=False), 0, "dense")
+    return Alignment(_box_map(b.boxes[0], a.boxes[0], 0, mirror=False), 0, "dense", is_frame_on_frame=True)
 
 
 def _box_map(source: BoxPx, target: BoxPx, turns: int, *, mirror: bool) -> Doubles:

@@ -20,9 +20,12 @@ TEXTURE_LEVELS = 4.0  # standard deviation in a window from which it counts as t
 MIN_REGION_PX = 6
 MIN_SEEN = 0.15  # mean texture weight from which motion in a window can be believed
 MAX_BOXES = 8
+CALM = 0.6  # left over, up to which an explanation needs no second look
 RETONED = 0.01  # mean change of all values from which both explanations are looked at
 # What compression, noise and resampling leave of a smoothed difference (measured on re-encoded copies):
 TOLERATED_LEVELS = 6.0  # anywhere, 0 … 255
+TOLERATED_CHROMA_LEVELS = 4.0  # of Cb or Cr
+TOLERATED_CHROMA_PER_SLOPE = 0.5  # for each level a px, at half size: subsampling moves colour by half of its px
 TOLERATED_PER_TYPICAL = 3.0  # for each level of the median difference
 TOLERATED_CLIPPED = 8.0  # where a tone edit clipped before the preview was scaled down
 TOLERATED_PER_SLOPE = 0.30  # for each level a px of gradient: 0.3 px of misalignment
@@ -65,11 +68,16 @@ def measure(frame: CommonFrame) -> Residual:
     better, other = forward if onto_reference else backward
     found = _explained(frame, better, onto_reference=onto_reference)
     if found.tone_change < RETONED:
-        return found
+        # A curve fitted to a sample overshoots where the sample is thin; a plain copy needs none.
+        if _left_over(found) <= CALM:
+            return found
+        return min(found, _compare(frame.reference, frame.moved, frame.moved, valid), key=_left_over)
     # The fit's error hardly tells the two explanations apart; what each leaves locally does.
-    return min(
-        found, _explained(frame, other, onto_reference=onto_reference), key=lambda r: r.excess + 0.2 * r.error_levels
-    )
+    return min(found, _explained(frame, other, onto_reference=onto_reference), key=_left_over)
+
+
+def _left_over(residual: Residual) -> float:
+    return residual.excess + 0.2 * residual.error_levels
 
 
 def _explained(frame: CommonFrame, tone: Tone, *, onto_reference: bool) -> Residual:
@@ -147,16 +155,16 @@ class _Regions:
 
 
 def _disagreeing_regions(x: Floats, y: Floats, valid: Mask, clipped: Floats) -> _Regions:
-    """Where the smoothed colours differ by more than compression, noise and misalignment explain."""
+    """Where the smoothed colours differ by more than compression, noise and misalignment explain.
+
+    Brightness and colour are looked at apart, colour at half size: that is how JPEG, WebP and HEIC store them (4:2:0),
+    and around saturated edges the subsampling alone leaves tens of levels in a single channel.
+    """
     if not valid.any():
         return _Regions((), (), 0.0, 0.0)
-    smooth_x, smooth_y = _smooth(x, 1.5), _smooth(y, 1.5)
-    red, green, blue = cv2.split(cv2.absdiff(smooth_x, smooth_y))
-    error = np.asarray(cv2.max(cv2.max(red, green), blue), np.float32)
-    typical = float(np.median(error[::2, ::2][valid[::2, ::2]]))
-    slope = np.add(_slope(grey(smooth_x)), _slope(grey(smooth_y)))
-    anywhere = TOLERATED_LEVELS + TOLERATED_PER_TYPICAL * min(typical, 4.0)
-    ratio = error / (anywhere + TOLERATED_PER_SLOPE * slope + TOLERATED_CLIPPED * clipped)
+    luma_ratio, typical = _luma_ratio(_smooth(grey(x), 1.5), _smooth(grey(y), 1.5), valid, clipped)
+    chroma_ratio = _chroma_ratio(x, y, valid, clipped)
+    ratio = np.asarray(cv2.max(luma_ratio, chroma_ratio), np.float32)
     bad = ((ratio > 1) & valid).astype(np.uint8)
     bad = np.asarray(cv2.morphologyEx(bad, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)), np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(bad, connectivity=8)
@@ -168,6 +176,36 @@ def _disagreeing_regions(x: Floats, y: Floats, valid: Mask, clipped: Floats) -> 
         excess=float(ratio[valid].max()),
         typical=typical,
     )
+
+
+def _luma_ratio(x: Floats, y: Floats, valid: Mask, clipped: Floats) -> tuple[Floats, float]:
+    """How often the tolerated difference two smoothed lumas differ by, and their median difference in levels."""
+    error = np.asarray(cv2.absdiff(x, y), np.float32)
+    typical = float(np.median(error[::2, ::2][valid[::2, ::2]]))
+    tolerated = TOLERATED_LEVELS + TOLERATED_PER_TYPICAL * min(typical, 4.0)
+    slope = np.add(_slope(x), _slope(y))
+    ratio = error / (tolerated + TOLERATED_PER_SLOPE * slope + TOLERATED_CLIPPED * clipped)
+    return np.asarray(ratio, np.float32), typical
+
+
+def _chroma_ratio(x: Floats, y: Floats, valid: Mask, clipped: Floats) -> Floats:
+    """How often the tolerated difference the colours differ by, regardless of brightness."""
+    half_x, half_y = _half_chroma(x), _half_chroma(y)
+    error = cv2.absdiff(half_x, half_y)
+    error = np.asarray(cv2.max(error[..., 0], error[..., 1]), np.float32)
+    typical = float(np.median(error[valid[::2, ::2]]))
+    slope = np.zeros_like(error)
+    for c in range(2):
+        slope = np.maximum(slope, _slope(half_x[..., c]) + _slope(half_y[..., c]))
+    tolerated = TOLERATED_CHROMA_LEVELS + TOLERATED_PER_TYPICAL * min(typical, 4.0)
+    ratio = error / (tolerated + TOLERATED_CHROMA_PER_SLOPE * slope + TOLERATED_CLIPPED * clipped[::2, ::2])
+    return np.asarray(cv2.resize(ratio, (x.shape[1], x.shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _half_chroma(colour: Floats) -> Floats:
+    """float32 [h/2, w/2, 2]: smoothed Cr and Cb, as levels of the full range."""
+    half = np.asarray(cv2.pyrDown(colour), np.float32)
+    return _smooth(np.ascontiguousarray(cv2.cvtColor(half, cv2.COLOR_RGB2YCrCb)[..., 1:]), 1.5)
 
 
 def _smooth(image: Floats, sigma_px: float) -> Floats:

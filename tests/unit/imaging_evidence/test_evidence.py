@@ -133,6 +133,67 @@ def test_a_whole_picture_saved_again_is_re_encoded(name, edit):
     assert verdict(photo(name), RE_ENCODINGS[edit](photo(name))).relation is Relation.RE_ENCODED
 
 
+def drawing(seed, size=(640, 480)):
+    """Random colours at every scale and hard-edged saturated boxes: what colour subsampling smears most."""
+    rng = np.random.default_rng(seed)
+    canvas = np.zeros((size[1], size[0], 3), np.float32)
+    for cells in (3, 7, 16, 40, 100):
+        noise = rng.uniform(0, 255, (cells, cells, 3)).astype(np.float32)
+        canvas += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC) / cells**0.5
+    image = Image.fromarray(cv2.normalize(canvas, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8))
+    for _ in range(12):
+        x, y = (int(v) for v in rng.integers(0, (size[0] - 60, size[1] - 60)))
+        colour = tuple(int(v) for v in rng.integers(0, 255, 3))
+        image.paste(colour, (x, y, x + int(rng.integers(20, 60)), y + int(rng.integers(20, 60))))
+    return image.filter(ImageFilter.GaussianBlur(0.6))
+
+
+WHOLE_PICTURES = {
+    **{name: lambda name=name: photo(name) for name in (*PHOTOS, "rocket", "coins", "immunohistochemistry")},
+    **{f"drawing {seed}": lambda seed=seed: drawing(seed) for seed in (1, 2, 3)},
+    "small drawing": lambda: drawing(4, (400, 300)),
+    "page": lambda: text_page(1),
+    "screenshot": lambda: screenshot(photo("china")),
+}
+SAVED_AS = (  # share of the size, filter, quality, format
+    (1.0, Image.Resampling.LANCZOS, 50, "JPEG"),
+    (1.0, Image.Resampling.LANCZOS, 75, "WEBP"),
+    (0.75, Image.Resampling.BICUBIC, 75, "JPEG"),
+    (0.75, Image.Resampling.LANCZOS, 95, "PNG"),
+    (0.5, Image.Resampling.BILINEAR, 60, "JPEG"),
+    (0.5, Image.Resampling.BOX, 85, "JPEG"),
+    (0.33, Image.Resampling.LANCZOS, 60, "JPEG"),
+    (0.33, Image.Resampling.BICUBIC, 80, "WEBP"),
+    (0.25, Image.Resampling.LANCZOS, 95, "JPEG"),
+    (0.25, Image.Resampling.BICUBIC, 60, "JPEG"),
+)
+
+
+@pytest.mark.parametrize("name", WHOLE_PICTURES)
+def test_any_picture_saved_smaller_or_poorer_is_re_encoded(name):
+    """From full size to a quarter, from quality 95 to 50: only an edit may keep a whole copy from being found."""
+    image = WHOLE_PICTURES[name]().convert("RGB")
+    missed = []
+    for share, resample, quality, file_format in SAVED_AS:
+        size = (round(image.width * share), round(image.height * share))
+        if min(size) >= 64:
+            found = verdict(image, reencoded(image.resize(size, resample), quality, file_format))
+            if found.relation is not Relation.RE_ENCODED:
+                missed.append((share, resample.name, quality, file_format, found))
+    assert missed == []
+
+
+def test_a_light_that_only_changed_its_colour_is_a_difference():
+    """Red and green of one brightness: luma alone would see nothing."""
+
+    def lamp(colour):
+        image = photo("coffee").copy()
+        ImageDraw.Draw(image).ellipse((250, 80, 274, 104), fill=colour)
+        return reencoded(image)
+
+    assert verdict(lamp((200, 30, 30)), lamp((30, 117, 30))).relation is Relation.SIMILAR
+
+
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("name", PHOTOS)
 def test_an_edited_picture_is_edited(name, edit):
