@@ -1,13 +1,19 @@
-"""What every ChangeSource promises."""
+"""What every `ChangeSource` promises.
+
+`source` tells of changes on disk; of `NoChanges` only what needs no change is asked. The pipeline's scripted source
+tells what a test put in and never waits, so only the rest is asked of it.
+"""
 
 import os
 import time
 
 import pytest
+from fakes.bench import ScriptedChanges
 
 from dedupd.core.ignore_rules import IgnoreRules
-from dedupd.core.ports import ChangeSource, WatchState
+from dedupd.core.ports import ChangeSource, DirtyDirectory, WatchState
 from dedupd.core.records import RootId, RootRecord, RootState
+from dedupd.daemon.no_changes import NoChanges
 from dedupd.sources.local_watch import LocalWatch
 
 DEADLINE_S = 20.0
@@ -28,6 +34,23 @@ def a_polling_source():
 @pytest.fixture(params=[a_watching_source, a_polling_source], ids=["watching", "polling"])
 def source(request):
     source: ChangeSource = request.param()
+    yield source
+    source.close()
+
+
+SOURCES = {"watching": a_watching_source, "polling": a_polling_source, "no-changes": NoChanges}
+
+
+@pytest.fixture(params=SOURCES)
+def any_source(request):
+    source: ChangeSource = SOURCES[request.param]()
+    yield source
+    source.close()
+
+
+@pytest.fixture(params=[*SOURCES, "scripted"])
+def any_or_scripted(request):
+    source: ChangeSource = (SOURCES | {"scripted": ScriptedChanges})[request.param]()
     yield source
     source.close()
 
@@ -111,17 +134,32 @@ def test_each_directory_is_named_once_in_an_answer(source, tmp_path):
     assert len(entries) < 200
 
 
-def test_take_answers_empty_after_the_timeout(source, tmp_path):
-    source.start([])
+def test_take_answers_empty_after_the_timeout(any_source):
+    any_source.start([])
     began_s = time.monotonic()
-    assert source.take(0.05) == []
+    assert any_source.take(0.05) == []
     assert 0.04 < time.monotonic() - began_s < 5.0
 
 
-def test_closing_twice_is_no_error(source, tmp_path):
-    source.start([a_root(tmp_path / "root")])
-    source.close()
-    source.close()
+def test_without_roots_nothing_is_dirty_and_nothing_unwell(any_or_scripted):
+    any_or_scripted.start([])
+    any_or_scripted.set_roots([])
+    assert any_or_scripted.take(0.0) == []
+    assert any_or_scripted.health() == []
+
+
+def test_what_is_taken_is_told_once():
+    source = ScriptedChanges()
+    entries = [DirtyDirectory(root=RootId(1), directory=b"a"), DirtyDirectory(root=RootId(1), directory=b"b")]
+    source.dirty += entries
+    assert source.take(0.0) == entries
+    assert source.take(0.0) == []
+
+
+def test_closing_twice_is_no_error(any_or_scripted, tmp_path):
+    any_or_scripted.start([a_root(tmp_path / "root")])
+    any_or_scripted.close()
+    any_or_scripted.close()
 
 
 def test_a_missing_root_does_not_hold_up_the_others(source, tmp_path):

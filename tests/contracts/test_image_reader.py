@@ -1,4 +1,7 @@
-"""The contract of the `ImageReader` port, kept by the pool of worker processes."""
+"""The contract of the `ImageReader` port, kept by the pool of worker processes.
+
+The tests' own readers decode nothing and are whole in a part of the port only; the kits at the end say which.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,20 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import blake3
 import numpy as np
 import pytest
 import skimage.data
+from fakes.bench import PlayedReader
+from fakes.bench import encoded as played
+from fakes.image_reader import PICTURE, PrefixReader
 from PIL import Image
 
 from dedupd.core.errors import RetryError
-from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage, EvidenceSide, Priority, ReadFile
+from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage, EvidenceSide, ImageReader, Priority, ReadFile
 from dedupd.core.records import ContentId, Evidence, Problem, ProblemCode
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.limits import DecodeLimits
@@ -77,7 +84,7 @@ def written(folder: Path, data: bytes, name: str = "picture") -> bytes:
     return os.fsencode(path)
 
 
-def read(reader: DecodePool, path: bytes, is_known: Callable[[bytes], bool] = never_known) -> ReadFile | Problem:
+def read(reader: ImageReader, path: bytes, is_known: Callable[[bytes], bool] = never_known) -> ReadFile | Problem:
     return reader.read(path, is_known=is_known, priority=Priority.ARRIVAL).result(LIMIT_S)
 
 
@@ -499,3 +506,118 @@ def test_a_caller_may_cancel_what_waits(single: DecodePool, tmp_path: Path) -> N
     go.set()
     image_of(read(single, path))
     assert not is_open(upload)
+
+
+# ------------------------------------------------------------------------------------------- the readers of our tests
+
+
+@dataclass
+class Kit:
+    """A reader with bytes that it takes for a picture, for the same picture again, for another, and for none."""
+
+    reader: ImageReader
+    picture: bytes
+    again: bytes
+    other: bytes
+    text: bytes = b"Dear diary, today I took no photo."
+
+
+@pytest.fixture
+def pool_kit(reader: DecodePool) -> Kit:
+    other = Image.fromarray(skimage.data.coffee())
+    return Kit(reader, encoded(PHOTO, "JPEG", quality=95), encoded(PHOTO, "JPEG", quality=60), encoded(other, "JPEG"))
+
+
+@pytest.fixture
+def played_kit() -> Kit:
+    """The pipeline's reader: `read` and `compare`."""
+    return Kit(PlayedReader(), played("beach"), played("beach", "again"), played("wood"))
+
+
+@pytest.fixture
+def prefix_kit() -> Kit:
+    """The API's reader: `read_descriptor`."""
+    return Kit(PrefixReader(), PICTURE + b" one", PICTURE + b" again", PICTURE + b" other")
+
+
+@pytest.fixture(params=["pool_kit", "played_kit"])
+def file_kit(request: pytest.FixtureRequest) -> Kit:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["pool_kit", "prefix_kit"])
+def upload_kit(request: pytest.FixtureRequest) -> Kit:
+    return request.getfixturevalue(request.param)
+
+
+def assert_whole(answer: ReadFile | Problem, data: bytes) -> None:
+    image = image_of(answer)
+    assert isinstance(answer, ReadFile)
+    assert answer.digest == blake3.blake3(data).digest()
+    assert answer.stat.size_bytes == len(data)
+    assert image.format
+    assert image.decoder
+    assert image.preview
+    assert image.small.dtype == np.uint8
+    assert image.small.ndim == 3
+    assert max(image.small.shape[:2]) <= SMALL_SIDE_PX
+    assert min(image.width_px, image.height_px) >= 1
+
+
+def test_every_reader_of_files_tells_digest_stat_and_image(file_kit: Kit, tmp_path: Path) -> None:
+    path = written(tmp_path, file_kit.picture)
+    answer = read(file_kit.reader, path)
+    assert_whole(answer, file_kit.picture)
+    assert isinstance(answer, ReadFile)
+    facts = os.lstat(path)
+    assert (answer.stat.dev, answer.stat.ino) == (facts.st_dev, facts.st_ino)
+    assert (answer.stat.mtime_ns, answer.stat.ctime_ns) == (facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+def test_every_reader_of_files_asks_for_the_digest_and_leaves_out_a_known_image(file_kit: Kit, tmp_path: Path) -> None:
+    asked: list[bytes] = []
+    answer = read(file_kit.reader, written(tmp_path, file_kit.picture), lambda digest: asked.append(digest) is None)
+    assert isinstance(answer, ReadFile)
+    assert answer.image is None
+    assert asked == [answer.digest]
+
+
+def test_every_reader_of_files_says_what_is_wrong_with_one(file_kit: Kit, tmp_path: Path) -> None:
+    assert code_of(read(file_kit.reader, written(tmp_path, b""))) == ProblemCode.EMPTY
+    answer = read(file_kit.reader, written(tmp_path, file_kit.text))
+    assert code_of(answer) == ProblemCode.NOT_AN_IMAGE
+    assert isinstance(answer, ReadFile), "the bytes were digested: the problem is the content's"
+    assert code_of(read(file_kit.reader, os.fsencode(tmp_path / "gone.jpg"))) == ProblemCode.IO_ERROR
+
+
+def test_every_reader_of_files_tells_a_copy_from_another_picture(file_kit: Kit, tmp_path: Path) -> None:
+    images = [
+        image_of(read(file_kit.reader, written(tmp_path, data)))
+        for data in (file_kit.picture, file_kit.again, file_kit.other)
+    ]
+    sides = [EvidenceSide(content=None, preview=i.preview, width_px=i.width_px, height_px=i.height_px) for i in images]
+    copy, stranger = (
+        file_kit.reader.compare(sides[0], side, priority=Priority.EVIDENCE).result(LIMIT_S) for side in sides[1:]
+    )
+    assert isinstance(copy, Evidence)
+    assert isinstance(stranger, Evidence)
+    assert copy.geometry is not None
+    assert copy.similarity > 0.85 > stranger.similarity
+
+
+def test_every_reader_of_uploads_reads_from_the_start_and_closes(upload_kit: Kit) -> None:
+    fd = os.memfd_create("upload")
+    os.write(fd, upload_kit.picture)
+    assert_whole(upload_kit.reader.read_descriptor(fd, priority=Priority.QUESTION).result(LIMIT_S), upload_kit.picture)
+    deadline = time.monotonic() + LIMIT_S
+    while is_open(fd):  # the answer is given before the pool lets go
+        assert time.monotonic() < deadline
+
+
+def test_every_reader_of_uploads_says_that_one_is_no_picture(upload_kit: Kit) -> None:
+    fd = os.memfd_create("upload")
+    os.write(fd, upload_kit.text)
+    answer = upload_kit.reader.read_descriptor(fd, priority=Priority.QUESTION).result(LIMIT_S)
+    assert code_of(answer) == ProblemCode.NOT_AN_IMAGE
+    assert isinstance(answer, ReadFile)
+    assert answer.digest == blake3.blake3(upload_kit.text).digest()

@@ -1,4 +1,4 @@
-"""What every `Library` and `PreviewCache` promises. A fake joins by a line in LIBRARIES or PREVIEW_CACHES."""
+"""What every `Library` promises. A whole one joins by a line in LIBRARIES, a partial one by one in VECTOR_SHELVES."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.vector_library import VectorLibrary
 
 from dedupd.core import stat_key
 from dedupd.core.events import (
@@ -29,7 +30,6 @@ from dedupd.core.ports import (
     LibraryTransaction,
     LibraryView,
     NewContent,
-    PreviewCache,
     VectorChange,
 )
 from dedupd.core.records import (
@@ -56,10 +56,9 @@ from dedupd.core.records import (
     RootState,
     Sequence,
 )
-from dedupd.store import DiskPreviewCache, LmdbLibrary
+from dedupd.store import LmdbLibrary
 
 LIBRARIES: dict[str, Callable[[Path], Library]] = {"lmdb": LmdbLibrary}
-PREVIEW_CACHES: dict[str, Callable[[Path], PreviewCache]] = {"disk": DiskPreviewCache}
 
 ROOT = RootId(1)
 OTHER_ROOT = RootId(2)
@@ -436,6 +435,19 @@ def test_files_of_a_content_come_present_ones_first_then_by_path(library: Librar
     with library.view() as view:
         assert [f.path.relative() for f in view.files_of(one.id)] == [b"a/a", b"z/a", b"c", b"a/b"]
         assert view.files_of(ContentId(99)) == []
+
+
+def test_some_files_of_a_content_are_such_as_are_there_up_to_the_limit(library: Library) -> None:
+    [content] = add_contents(library, 1)
+    there = [indexed(path_of(name), content, ino) for ino, name in enumerate((b"a", b"b", b"c"))]
+    put(library, *there, indexed(path_of(b"gone"), content, 9, missing_since_ns=5))
+    with library.view() as view:
+        assert sorted(view.some_files_of(content.id, 10), key=lambda file: file.path) == there
+        for limit in (0, 1, 2):
+            some = view.some_files_of(content.id, limit)
+            assert len(some) == limit
+            assert all(file in there for file in some)
+        assert view.some_files_of(ContentId(99), 5) == []
 
 
 def test_shared_contents_are_those_with_two_files_that_are_there(library: Library) -> None:
@@ -817,22 +829,83 @@ def everything(view: LibraryView) -> list[object]:
     ]
 
 
-# ---------------------------------------------------------------------------------------------------------- previews
+# ------------------------------------------------------------------------------------------ the part an index reads
 
 
-@pytest.fixture(params=sorted(PREVIEW_CACHES))
-def make_previews(request: pytest.FixtureRequest) -> Callable[[Path], PreviewCache]:
-    return PREVIEW_CACHES[request.param]
+class LmdbShelf:
+    """Links and forgets in the real store, as `VectorLibrary` does in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.library = LmdbLibrary(folder / "state")
+
+    def link(self, *seeds: int) -> None:
+        with self.library.transaction() as txn:
+            for seed in seeds:
+                txn.mark_linked(txn.add_content(new_content(seed), MODEL).id)
+
+    def forget(self, *contents: ContentId) -> None:
+        with self.library.transaction() as txn:
+            for content in contents:
+                txn.remove_content(content)
+
+    def trim_log(self) -> None:
+        with self.library.transaction() as txn:
+            txn.trim_vector_log(Sequence(txn.sequence() + 1))
+
+    def close(self) -> None:
+        self.library.close()
 
 
-def test_previews_are_kept_replaced_and_removed(make_previews: Callable[[Path], PreviewCache], tmp_path: Path) -> None:
-    previews = make_previews(tmp_path / "previews")
-    assert previews.get(ContentId(1)) is None
-    previews.remove(ContentId(1))
-    previews.put(ContentId(1), b"one")
-    previews.put(ContentId(257), b"two")
-    previews.put(ContentId(1), b"")
-    assert (previews.get(ContentId(1)), previews.get(ContentId(257))) == (b"", b"two")
-    previews.remove(ContentId(257))
-    assert previews.get(ContentId(257)) is None
-    assert make_previews(tmp_path / "previews").get(ContentId(1)) == b""
+class MemoryShelf:
+    """The stand-in that the index's tests use."""
+
+    def __init__(self, _: Path) -> None:
+        self.library = VectorLibrary()
+        self.link, self.forget, self.trim_log = self.library.link, self.library.forget, self.library.trim_log
+
+    def close(self) -> None:
+        assert self.library.open_views == 0
+
+
+VECTOR_SHELVES = {"lmdb": LmdbShelf, "in-memory": MemoryShelf}
+
+
+@pytest.fixture(params=sorted(VECTOR_SHELVES))
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LmdbShelf | MemoryShelf]:
+    shelf = VECTOR_SHELVES[request.param](tmp_path)
+    yield shelf
+    shelf.close()
+
+
+def test_an_index_reads_the_vectors_of_what_is_linked(shelf: LmdbShelf | MemoryShelf) -> None:
+    with shelf.library.view() as view:
+        assert (view.sequence(), list(view.all_vectors()), changes(view)) == (0, [], [])
+    shelf.link(1, 2, 3)
+    shelf.forget(ContentId(2))
+    with shelf.library.view() as view:
+        vectors = dict(view.all_vectors())
+        assert sorted(vectors) == [1, 3]
+        assert (view.counts().contents, view.counts().contents_unlinked) == (2, 0)
+        assert view.stored_vectors(ContentId(2)) is None
+        for content, rows in vectors.items():
+            stored = view.stored_vectors(content)
+            assert stored is not None
+            assert stored.dtype == np.float32
+            assert np.array_equal(stored, rows)
+            np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-3)  # the store keeps 16 bits
+
+
+def test_an_index_catches_up_from_the_log_as_far_as_it_reaches(shelf: LmdbShelf | MemoryShelf) -> None:
+    shelf.link(1, 2)
+    shelf.forget(ContentId(1))
+    with shelf.library.view() as view:
+        log = changes(view)
+        assert [(change.content, change.is_removal) for change in log] == [(1, False), (2, False), (1, True)]
+        assert [change.sequence for change in log] == sorted({change.sequence for change in log})
+        assert log[-1].sequence == view.sequence()
+        assert changes(view, log[1].sequence) == log[2:]
+        assert changes(view, view.sequence()) == []
+    shelf.trim_log()
+    with shelf.library.view() as view:
+        assert view.vector_changes(log[1].sequence) is None
+        assert changes(view, log[2].sequence) == []

@@ -1,10 +1,11 @@
-"""What every Lister promises."""
+"""What every `Lister` promises. Another one joins by a line in LISTERS."""
 
 import os
 import socket
 from pathlib import Path
 
 import pytest
+from fakes.bench import VeiledLister
 
 from dedupd.core.ignore_rules import IgnoreRules
 from dedupd.core.ports import Lister
@@ -12,10 +13,15 @@ from dedupd.core.records import ProblemCode, RootId, RootIdentity, RootRecord, R
 from dedupd.core.stat_key import unpack
 from dedupd.sources.local_scan import LocalLister
 
+LISTERS = {
+    "local": lambda globs: LocalLister(IgnoreRules(globs)),
+    "veiled": VeiledLister,  # the pipeline's, with nothing veiled
+}
 
-@pytest.fixture(params=[LocalLister], ids=lambda factory: factory.__name__)
+
+@pytest.fixture(params=LISTERS)
 def lister(request) -> Lister:
-    return request.param(IgnoreRules([b"private"]))
+    return LISTERS[request.param]([b"private"])
 
 
 @pytest.fixture
