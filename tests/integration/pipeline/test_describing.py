@@ -65,8 +65,9 @@ def test_what_waits_for_an_offline_root_is_not_looked_up_in_every_step(make_benc
     bench.clock.advance(6)
     bench.scan()
     looked_up = []
-    wants_root = bench.describe._root_path
-    bench.describe._root_path = lambda root: looked_up.append(root) or wants_root(root)
+    pending = bench.describe._pending
+    wants_root = pending._root_path
+    pending._root_path = lambda root: looked_up.append(root) or wants_root(root)
     bench.read_once()
     assert len(looked_up) >= 300
     looked_up.clear()
@@ -77,7 +78,7 @@ def test_what_waits_for_an_offline_root_is_not_looked_up_in_every_step(make_benc
     (bench.tmp_path / "unplugged").rename(bench.photos)
     bench.clock.advance(6)
     bench.look(3)
-    bench.describe._root_path = wants_root
+    pending._root_path = wants_root
     bench.read()
     assert bench.counts().files_pending == 0
 
