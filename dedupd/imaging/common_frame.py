@@ -18,6 +18,9 @@ Mask = npt.NDArray[np.bool_]
 
 MIN_OVERLAP_PX = 24  # a shorter overlap cannot be judged (and optical flow needs 12 at half size)
 CONVERGED_PX = 0.1  # at the far corner
+# Structure agreement before refinement, below which refining has never led to a pair (unrelated: -0.1 ... 0.15).
+HOPELESS_GUESS = 0.12  # of frames laid on each other; the few edits below it are found by their keypoints
+HOPELESS_MATCH = 0.35  # of matched keypoints; true pairs start at 0.54 or more
 STAYS_PX = 0.1  # frames that lie on each other are not moved for less
 NO_BETTER = 0.0004  # of agreement: moving a plain copy gains up to 0.0003, a camera's shift of 0.2 px 0.0008 and more
 EDGE_PX = 2.5  # warping and resampling smear the rim of a picture
@@ -134,14 +137,21 @@ def grey(colour: Floats) -> Floats:
 def refine(a: PreparedSide, b: PreparedSide, alignment: Alignment) -> CommonFrame | None:
     """The common frame after the alignment was corrected by the affine part of the remaining optical flow.
 
+    None when the pictures agree so little where they start that following the flow would be in vain.
+
     Whole frames stay exactly on each other unless moving them makes them agree better: optical flow follows the
     compression of a poor copy by a few tenths of a pixel, and a camera that moved as little shows in the agreement.
     """
     start = make_common_frame(a, b, alignment)
-    frame = None if start is None else _follow_flow(a, b, start)
-    if start is None or frame is None or frame is start or not alignment.is_frame_on_frame:
+    if start is None:
+        return None
+    agreement = structure_agreement(start)
+    if agreement < (HOPELESS_GUESS if alignment.method == "dense" else HOPELESS_MATCH):
+        return None
+    frame = _follow_flow(a, b, start)
+    if frame is None or frame is start or not alignment.is_frame_on_frame:
         return frame
-    return start if structure_agreement(start) >= structure_agreement(frame) - NO_BETTER else frame
+    return start if agreement >= structure_agreement(frame) - NO_BETTER else frame
 
 
 def _follow_flow(a: PreparedSide, b: PreparedSide, start: CommonFrame) -> CommonFrame | None:

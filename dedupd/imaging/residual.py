@@ -50,12 +50,38 @@ class Residual:
     band_lows: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Regions:
+    areas: tuple[int, ...]  # px, the largest first
+    boxes: tuple[BoxPx, ...]
+    excess: float
+    typical: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """A pair after a tone change was taken out, and where it disagrees: enough to choose between explanations."""
+
+    x: Floats  # [h, w], luma
+    y: Floats
+    tone_change: float
+    regions: _Regions
+
+    @property
+    def left_over(self) -> float:
+        return self.regions.excess + 0.2 * self.regions.typical
+
+
 def measure(frame: CommonFrame) -> Residual:
     """Measure the residual of an aligned pair.
 
     The tone change is looked for in both directions: a picture turned grey or clipped can be made from the other, not
     the other way round.
     """
+    return _residual(_best_explanation(frame), frame.valid)
+
+
+def _best_explanation(frame: CommonFrame) -> _Explained:
     valid = frame.valid
     picked = np.flatnonzero(valid.ravel())
     if not len(picked):
@@ -66,39 +92,39 @@ def measure(frame: CommonFrame) -> Residual:
     forward, backward = explain_tone(second, first), explain_tone(first, second)
     onto_reference = forward[0].error <= backward[0].error
     better, other = forward if onto_reference else backward
-    found = _explained(frame, better, onto_reference=onto_reference)
-    if found.tone_change < RETONED:
-        # A curve fitted to a sample overshoots where the sample is thin; a plain copy needs none.
-        if _left_over(found) <= CALM:
-            return found
-        return min(found, _compare(frame.reference, frame.moved, frame.moved, valid), key=_left_over)
-    # The fit's error hardly tells the two explanations apart; what each leaves locally does.
-    return min(found, _explained(frame, other, onto_reference=onto_reference), key=_left_over)
+    found = _with_tone(frame, better, onto_reference=onto_reference)
+    if found.tone_change >= RETONED:
+        # The fit's error hardly tells the two explanations apart; what each leaves locally does.
+        return min(found, _with_tone(frame, other, onto_reference=onto_reference), key=lambda e: e.left_over)
+    if found.left_over <= CALM:
+        return found
+    # A curve fitted to a sample overshoots where the sample is thin; a plain copy needs none.
+    return min(found, _explained(frame.reference, frame.moved, frame.moved, valid), key=lambda e: e.left_over)
 
 
-def _left_over(residual: Residual) -> float:
-    return residual.excess + 0.2 * residual.error_levels
-
-
-def _explained(frame: CommonFrame, tone: Tone, *, onto_reference: bool) -> Residual:
+def _with_tone(frame: CommonFrame, tone: Tone, *, onto_reference: bool) -> _Explained:
     if onto_reference:
-        return _compare(frame.reference, tone.apply(frame.moved), frame.moved, frame.valid)
-    return _compare(frame.moved, tone.apply(frame.reference), frame.reference, frame.valid)
+        return _explained(frame.reference, tone.apply(frame.moved), frame.moved, frame.valid)
+    return _explained(frame.moved, tone.apply(frame.reference), frame.reference, frame.valid)
 
 
-def _compare(x: Floats, y: Floats, before: Floats, valid: Mask) -> Residual:
-    """Compare a picture with the tone-mapped other; `before` is the other as it was."""
-    area = max(1, int(np.count_nonzero(valid)))
+def _explained(x: Floats, y: Floats, before: Floats, valid: Mask) -> _Explained:
+    """Where a picture and the tone-mapped other disagree; `before` is the other as it was."""
     tone_change = float(np.abs(y - before)[valid].mean()) / 255 if valid.any() else 0.0
     # Outside the overlap both are made equal, so that windows at its rim see no difference there.
     y = np.where(valid[..., None], y, x).astype(np.float32)
     grey_x, grey_y = grey(x), grey(y)
-    low, support = _low_agreement(grey_x, grey_y, valid)
     clipped = _near_clipping(x, before) if tone_change >= RETONED else np.zeros_like(grey_x)
-    regions = _disagreeing_regions(x, y, valid, clipped)
-    band_errors, band_lows = compare_bands(grey_x, grey_y, valid)
+    return _Explained(grey_x, grey_y, tone_change, _disagreeing_regions(x, y, valid, clipped))
+
+
+def _residual(found: _Explained, valid: Mask) -> Residual:
+    area = max(1, int(np.count_nonzero(valid)))
+    x, y, regions = found.x, found.y, found.regions
+    low, support = _low_agreement(x, y, valid)
+    band_errors, band_lows = compare_bands(x, y, valid)
     return Residual(
-        similarity=_agreement(grey_x[valid], grey_y[valid]),
+        similarity=_agreement(x[valid], y[valid]),
         low=low,
         textured_windows=support,
         worst_region=(regions.areas[0] / area) if regions.areas else 0.0,
@@ -106,9 +132,9 @@ def _compare(x: Floats, y: Floats, before: Floats, valid: Mask) -> Residual:
         boxes=regions.boxes,
         excess=regions.excess,
         error_levels=regions.typical,
-        motion_px=_motion(grey_x, grey_y, valid),
-        tone_change=tone_change,
-        noise_correlation=noise_correlation(grey_x, grey_y, valid),
+        motion_px=_motion(x, y, valid),
+        tone_change=found.tone_change,
+        noise_correlation=noise_correlation(x, y, valid),
         band_errors=band_errors,
         band_lows=band_lows,
     )
@@ -144,14 +170,6 @@ def _low_agreement(x: Floats, y: Floats, valid: Mask) -> tuple[float, int]:
     if not len(values):
         return 1.0, 0
     return float(np.clip(np.percentile(values, 5), 0, 1)), len(values) // 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Regions:
-    areas: tuple[int, ...]  # px, the largest first
-    boxes: tuple[BoxPx, ...]
-    excess: float
-    typical: float
 
 
 def _disagreeing_regions(x: Floats, y: Floats, valid: Mask, clipped: Floats) -> _Regions:

@@ -85,12 +85,19 @@ def _curve(predicted: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
     if each < MIN_BIN_SAMPLES:
         return np.array([0.0, 1.0]), np.array([0.0, 1.0])
     order = np.argsort(predicted)[: each * TONE_BINS]
-    knots = np.median(predicted[order].reshape(TONE_BINS, each), axis=1)
-    values = np.maximum.accumulate(np.median(target[order].reshape(TONE_BINS, each), axis=1))
+    knots = _median_of_rows(predicted[order].reshape(TONE_BINS, each))
+    values = np.maximum.accumulate(_median_of_rows(target[order].reshape(TONE_BINS, each)))
     first = _end_slope(knots[:4], values[:4])
     last = _end_slope(knots[-4:], values[-4:])
     knots = np.concatenate([[knots[0] - 1], knots, [knots[-1] + 1]])
     return knots, np.concatenate([[values[0] - first], values, [values[-1] + last]])
+
+
+def _median_of_rows(rows: Doubles) -> Doubles:
+    """np.median(rows, axis=1) for finite values, at a third of its cost."""
+    low, high = (rows.shape[1] - 1) // 2, rows.shape[1] // 2
+    parted = np.partition(rows, (low, high), axis=1)
+    return np.asarray((parted[:, low] + parted[:, high]) / 2)
 
 
 def _end_slope(knots: Doubles, values: Doubles) -> float:
