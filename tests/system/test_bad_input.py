@@ -90,7 +90,7 @@ def test_a_full_disk_stops_it_with_its_own_code_and_loses_nothing(tmp_path, tool
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", small], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a small tmpfs cannot be mounted here (needs root): the full-disk test did NOT run")
