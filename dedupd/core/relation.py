@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dedupd.core.records import Capture, ContentRecord, Evidence, Geometry, Relation
+from dedupd.core.wording import percent_text
 
 VERIFIER_TAG = "pixels-2"
 """Names these rules; stored with every edge, so that a later rule set knows which pairs to look at again."""
@@ -142,7 +143,7 @@ def _decide_reframed(evidence: Evidence, geometry: Geometry) -> Verdict:
     if not limits.are_kept_by(evidence):
         return _similar(evidence)
     inner = min(geometry.overlap_of_a, geometry.overlap_of_b)
-    changes = [f"one shows {inner:.0%} of the other"]
+    changes = [f"one shows {percent_text(inner)} of the other"]
     if off_quarter >= HAND_HELD_MAX_DEG:
         changes.append(f"rotated by {off_quarter:.0f}°")
     elif _turned(geometry):

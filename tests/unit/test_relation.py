@@ -157,7 +157,7 @@ def test_an_explained_change_is_edited(evidence):
 
 def test_the_reason_names_what_was_edited():
     assert "mirrored" in decide(content(1), content(2), turned(is_mirrored=True)).reason
-    assert "60%" in decide(content(1), content(2), reframed()).reason
+    assert "60 %" in decide(content(1), content(2), reframed()).reason
     assert "recoloured" in decide(content(1), content(2), replace(EQUAL, tone_change=0.1)).reason
 
 
