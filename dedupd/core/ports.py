@@ -396,7 +396,7 @@ class Listing:
     directory: bytes
     files: dict[bytes, bytes]  # name → packed stat (core.stat_key), regular files that may be pictures
     subdirectories: tuple[bytes, ...]  # names to descend into: same device, not ignored
-    others: dict[str, int]  # suffix (".mp4", "" for none) or "symlink"/"special" → how many were passed over
+    others: dict[str, int]  # suffix (".mp4", "" for none) or "symlink"/"mount point" → how many were passed over
     odd: dict[bytes, Problem]  # names that look like pictures but are no regular file, or cannot be stat'ed
     is_complete: bool  # False: the directory could not be read; `trouble` says why, absence means nothing
     trouble: str

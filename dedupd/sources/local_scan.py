@@ -115,6 +115,8 @@ class LocalLister:
             elif stat.S_ISDIR(mode):
                 if facts.st_dev == device:
                     subdirectories.append(name)
+                else:  # a root of its own, if a person wants it; not passed over in silence
+                    others["mount point"] = others.get("mount point", 0) + 1
             elif not stat.S_ISLNK(mode):  # a symlink put in a file's place since scandir
                 odd[name] = _not_regular(mode)
         return Listing(

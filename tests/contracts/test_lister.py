@@ -150,7 +150,9 @@ def test_a_root_that_is_not_there_lists_as_incomplete(lister, tmp_path):
 
 def test_another_filesystem_is_not_descended_into_and_its_listing_is_incomplete(lister):
     root = a_root("/")
-    assert b"proc" not in lister.listing(root, b"").subdirectories
+    above = lister.listing(root, b"")
+    assert b"proc" not in above.subdirectories
+    assert above.others["mount point"] >= 1, "it is counted, not passed over in silence"
     listing = lister.listing(root, b"proc")
     assert not listing.is_complete
     assert "another filesystem" in listing.trouble
