@@ -161,7 +161,7 @@ class Neighbour:
     """A stored content near a query; the similarity is the best over all views of both."""
 
     content: ContentId
-    similarity: float  # cosine, computed with the stored full-precision vectors
+    similarity: float  # cosine, computed with the store's vectors, not the index's own
 
 
 class VectorIndex(Protocol):
@@ -378,15 +378,6 @@ class ChangeSource(Protocol):
 
     def health(self) -> list[WatchHealth]: ...
     def close(self) -> None: ...
-
-
-class EntryKind(StrEnum):
-    """What a directory entry is, from lstat."""
-
-    FILE = "file"
-    DIRECTORY = "directory"
-    SYMLINK = "symlink"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,6 @@ class Notifier:
 
     def __init__(self, address: str | None) -> None:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
-        watchdog_us = os.environ.get("WATCHDOG_USEC", "")
-        pid = os.environ.get("WATCHDOG_PID", "")
-        is_ours = not pid or pid == str(os.getpid())
-        self.watchdog_s = int(watchdog_us) / 1e6 if watchdog_us.isdigit() and is_ours else None
 
     @classmethod
     def from_environment(cls) -> Notifier:
