@@ -217,6 +217,13 @@ class Evidence:
     compared_px: int = 0  # short side of the compared overlap, px
     frame_offset_px: float = 0.0  # how far the corners of the two whole frames are apart once aligned
     protrusion_px: float = 0.0  # how far the inner picture sticks out of the outer one; 0: one contains the other
+    band_gains: tuple[float, ...] = ()  # > 0, B's detail over A's in each octave, the finest first; 1: equally sharp
+    chroma_gain: float = 1.0  # ≥ 0, B's saturation over A's
+    overlay_share: float = 0.0  # 0 … 1, share of the overlap that text or a watermark added to one of them covers
+    overlay_is_on_b: bool = False  # which of them carries it
+    fine_px: int = 0  # short side at which the full pictures were compared, px; 0: that was not needed
+    fine_errors: tuple[float, ...] = ()  # 0 … 2, as `band_errors`, of the full pictures
+    fine_noise_correlation: float | None = None  # -1 … 1, as `noise_correlation`, of the full pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +238,7 @@ class Edge:
     evidence: Evidence
     verifier: str  # tag of the rules that decided
     found_at_ns: int
+    probability: float = 0.0  # 0 … 1, that both come from one shot, as calibrated (docs/accuracy.md)
 
 
 class RootState(StrEnum):

@@ -31,6 +31,7 @@ class Verdict:
 
     relation: Relation
     reason: str
+    probability: float = 0.0  # 0 … 1, that both come from one shot
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,7 @@ class Comparer:
             evidence=evidence,
             verifier=VERIFIER_TAG,
             found_at_ns=self._clock.wall_ns(),
+            probability=verdict.probability,
         )
 
     def _with_pixel_digest(self, content: ContentRecord, priority: Priority) -> ContentRecord:

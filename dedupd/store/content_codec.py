@@ -87,6 +87,13 @@ class _EvidenceRow(msgspec.Struct, array_like=True, frozen=True):
     compared_px: int = 0
     frame_offset_px: float = 0.0
     protrusion_px: float = 0.0
+    band_gains: tuple[float, ...] = ()
+    chroma_gain: float = 1.0
+    overlay_share: float = 0.0
+    overlay_is_on_b: bool = False
+    fine_px: int = 0
+    fine_errors: tuple[float, ...] = ()
+    fine_noise_correlation: float | None = None
 
 
 class _EdgeRow(msgspec.Struct, array_like=True, frozen=True):
@@ -96,6 +103,7 @@ class _EdgeRow(msgspec.Struct, array_like=True, frozen=True):
     evidence: _EvidenceRow
     verifier: str
     found_at_ns: int
+    probability: float = 0.0
 
 
 _content_decoder = msgspec.msgpack.Decoder(_ContentRow)
@@ -208,9 +216,24 @@ def edge_body(edge: Edge) -> bytes:
         compared_px=evidence.compared_px,
         frame_offset_px=evidence.frame_offset_px,
         protrusion_px=evidence.protrusion_px,
+        band_gains=evidence.band_gains,
+        chroma_gain=evidence.chroma_gain,
+        overlay_share=evidence.overlay_share,
+        overlay_is_on_b=evidence.overlay_is_on_b,
+        fine_px=evidence.fine_px,
+        fine_errors=evidence.fine_errors,
+        fine_noise_correlation=evidence.fine_noise_correlation,
     )
     return encode(
-        _EdgeRow(edge.relation, edge.similarity, stored_text(edge.reason), row, edge.verifier, edge.found_at_ns)
+        _EdgeRow(
+            edge.relation,
+            edge.similarity,
+            stored_text(edge.reason),
+            row,
+            edge.verifier,
+            edge.found_at_ns,
+            edge.probability,
+        )
     )
 
 
@@ -226,6 +249,7 @@ def edge_from(key: bytes, body: bytes) -> Edge:
         evidence=_evidence(row.evidence),
         verifier=row.verifier,
         found_at_ns=row.found_at_ns,
+        probability=row.probability,
     )
 
 
@@ -259,4 +283,11 @@ def _evidence(row: _EvidenceRow) -> Evidence:
         compared_px=row.compared_px,
         frame_offset_px=row.frame_offset_px,
         protrusion_px=row.protrusion_px,
+        band_gains=row.band_gains,
+        chroma_gain=row.chroma_gain,
+        overlay_share=row.overlay_share,
+        overlay_is_on_b=row.overlay_is_on_b,
+        fine_px=row.fine_px,
+        fine_errors=row.fine_errors,
+        fine_noise_correlation=row.fine_noise_correlation,
     )

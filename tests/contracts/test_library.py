@@ -164,9 +164,17 @@ def edge_of(a: ContentRecord, b: ContentRecord, relation: Relation = Relation.RE
             compared_px=216,
             frame_offset_px=0.25,
             protrusion_px=0.125,
+            band_gains=(0.5, 1.0),
+            chroma_gain=0.75,
+            overlay_share=0.0625,
+            overlay_is_on_b=True,
+            fine_px=1500,
+            fine_errors=(0.125, 0.0625),
+            fine_noise_correlation=0.5,
         ),
         verifier="rules-1",
         found_at_ns=3,
+        probability=0.9990234375,
     )
 
 
