@@ -7,9 +7,11 @@ exposures. Collages are no photographs: figures on real libraries are worth more
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
@@ -21,7 +23,21 @@ SERIES = 5
 FRAMES = 4
 COLUMNS = ("path", "role", "source_id", "transform", "series_id")
 
+SPLIT_SEED = 2  # of the first dozen, one that halves the pictures of each origin evenly
+
 Encoded = tuple[bytes, str]  # bytes and suffix
+Half = Literal["tune", "report"]
+
+
+def half_of(name: str) -> Half:
+    """Whether a source or series is for fitting limits and coefficients, or for the figures that are reported.
+
+    Args:
+        name: a series_id, or for a picture without one its source_id. What stands before a "#" decides, so that all
+            that was made from one photograph lies in one half.
+    """
+    first_byte = hashlib.sha256(f"{SPLIT_SEED}:{name.partition('#')[0]}".encode()).digest()[0]
+    return "tune" if first_byte & 1 else "report"
 
 
 def make_truth(folder: Path, sources: int) -> Path:
