@@ -83,7 +83,11 @@ class _Gallery:
             picture = self.picture(member.content)
             if picture is not None:
                 match = MatchMessage(
-                    relation=member.relation, similarity=member.similarity, reason=member.reason, picture=picture
+                    relation=member.relation,
+                    similarity=member.similarity,
+                    probability=member.probability,
+                    reason=member.reason,
+                    picture=picture,
                 )
                 members.append(match)
         return convert.group_message(
@@ -199,7 +203,11 @@ class PictureAnswers:
                 picture = gallery.picture(match.content)
                 if picture is not None:
                     message = MatchMessage(
-                        relation=match.relation, similarity=match.similarity, reason=match.reason, picture=picture
+                        relation=match.relation,
+                        similarity=match.similarity,
+                        probability=match.probability,
+                        reason=match.reason,
+                        picture=picture,
                     )
                     matches.append(message)
         return FindMessage(

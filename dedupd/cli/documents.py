@@ -49,6 +49,7 @@ class HadPhoto(Struct, frozen=True, kw_only=True):
     size_bytes: int
     verdict: VerdictName
     relation: RelationName | None  # of the closest copy
+    probability: float | None  # 0 … 1, that the photo and its closest copy come from one shot
     copy: str | None  # the path of the closest copy
     detail: str  # why it is unreadable, else ""
 

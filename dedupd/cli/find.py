@@ -13,7 +13,7 @@ from dedupd.cli.printing import Output, escaped
 from dedupd.client import Client
 from dedupd.client.refusals import PictureRefusedError
 from dedupd.core.errors import AccessError, DedupdError, NotFoundError
-from dedupd.core.wording import percent_text
+from dedupd.core.wording import likeness_text
 from dedupd.protocol.failures import Failure
 from dedupd.protocol.names import DUPLICATE_RELATIONS
 from dedupd.protocol.pictures import FindMessage, MatchMessage
@@ -81,6 +81,7 @@ def _failed(name: str, error: DedupdError) -> FoundImage:
 def _print(name: str, image: FoundImage, answer: FindMessage, output: Output) -> None:
     output.line(f"{escaped(name)}: {'found' if image.is_found else 'not found'}")
     for match in answer.matches:
-        output.line(f"  {escaped(match.relation)}, {percent_text(match.similarity)}: {picture_text(match.picture)}")
+        likeness = likeness_text(match.similarity, match.probability)
+        output.line(f"  {escaped(match.relation)}, {likeness}: {picture_text(match.picture)}")
         for file in match.picture.files:
             output.line(f"    {escaped(file.path)}{'' if file.is_present else '  (not there now)'}")

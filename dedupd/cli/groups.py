@@ -6,7 +6,7 @@ import argparse
 
 from dedupd.cli.asking import client_of
 from dedupd.cli.printing import Output, escaped
-from dedupd.core.wording import bytes_text, count_text, percent_text
+from dedupd.core.wording import bytes_text, count_text, likeness_text, percent_text, probability_text
 from dedupd.protocol.pictures import GroupMessage, GroupsMessage, PictureMessage
 
 _PAGE = 1000  # the API's limit
@@ -48,6 +48,7 @@ def _print_groups(page: GroupsMessage, output: Output) -> None:
             str(group.id),
             group.relation,
             percent_text(group.similarity),
+            probability_text(group.probability),
             str(group.files),
             bytes_text(group.frees_bytes),
             group.keeper.files[0].path if group.keeper.files else f"content:{group.keeper.content}",
@@ -55,7 +56,9 @@ def _print_groups(page: GroupsMessage, output: Output) -> None:
         for group in page.groups
     ]
     if rows:
-        output.table(["GROUP", "RELATION", "SIMILAR", "FILES", "FREES", "KEEP"], rows, right=(0, 2, 3, 4))
+        output.table(
+            ["GROUP", "RELATION", "SIMILAR", "ONE SHOT", "FILES", "FREES", "KEEP"], rows, right=(0, 2, 3, 4, 5)
+        )
         output.line()
     more = f", {len(rows):,} shown; go on with --after {page.next}" if page.next is not None else ""
     output.line(f"{count_text(page.total, 'group', 'groups')}{more}.")
@@ -64,14 +67,15 @@ def _print_groups(page: GroupsMessage, output: Output) -> None:
 def print_group(group: GroupMessage, output: Output) -> None:
     """One group with all its files."""
     output.line(
-        f"group {group.id}: {escaped(group.relation)}, {percent_text(group.similarity)}, "
+        f"group {group.id}: {escaped(group.relation)}, {likeness_text(group.similarity, group.probability)}, "
         f"removing all but the kept file would free {bytes_text(group.frees_bytes)}"
     )
     output.line()
     output.line(f"keep: {escaped(group.keeper_reason)}")
     print_picture(group.keeper, output)
     for member in group.members:
-        output.line(f"{escaped(member.relation)}, {percent_text(member.similarity)}: {escaped(member.reason)}")
+        likeness = likeness_text(member.similarity, member.probability)
+        output.line(f"{escaped(member.relation)}, {likeness}: {escaped(member.reason)}")
         print_picture(member.picture, output)
     for picture in group.related:
         output.line("related: not verified against the kept picture, never for clean-up")

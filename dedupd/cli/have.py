@@ -20,7 +20,7 @@ from dedupd.client import Client
 from dedupd.client.refusals import PictureRefusedError
 from dedupd.core.errors import AccessError, NotFoundError, RequestError
 from dedupd.core.ignore_rules import suffix_of
-from dedupd.core.wording import count_text
+from dedupd.core.wording import count_text, probability_text
 from dedupd.protocol.names import DUPLICATE_RELATIONS
 from dedupd.protocol.pictures import FileMessage, FindMessage
 from dedupd.protocol.text import path_b64, path_text
@@ -80,7 +80,7 @@ class _Inquiry:
         for photo, digest in batch:
             copy = self._copy_elsewhere(known.get(digest, ()))
             if copy is not None:
-                yield _had(photo, "there", "same-bytes", copy)
+                yield _had(photo, "there", "same-bytes", 1.0, copy)
             elif (verdict := self._sent_verdict(photo)) is not None:
                 yield verdict
             advance(1)
@@ -108,20 +108,24 @@ class _Inquiry:
         for match in answer.matches:  # the closest relation first
             copy = self._copy_elsewhere(match.picture.files)
             if copy is not None and match.relation in DUPLICATE_RELATIONS:
-                return _had(photo, "there" if match.relation in self._accepted else "looser", match.relation, copy)
-        return _had(photo, "missing", None, None)
+                verdict = "there" if match.relation in self._accepted else "looser"
+                return _had(photo, verdict, match.relation, match.probability, copy)
+        return _had(photo, "missing", None, None, None)
 
     def _copy_elsewhere(self, files: tuple[FileMessage, ...]) -> FileMessage | None:
         return next((file for file in files if file.is_present and not self._card.holds(raw_path(file))), None)
 
 
-def _had(photo: Photo, verdict: str, relation: str | None, copy: FileMessage | None) -> HadPhoto:
+def _had(
+    photo: Photo, verdict: str, relation: str | None, probability: float | None, copy: FileMessage | None
+) -> HadPhoto:
     return HadPhoto(
         path=path_text(photo.path),
         path_b64=path_b64(photo.path),
         size_bytes=photo.size_bytes,
         verdict=verdict,
         relation=relation,
+        probability=probability,
         copy=None if copy is None else copy.path,
         detail="",
     )
@@ -134,6 +138,7 @@ def _unreadable(path: bytes, why: str, size_bytes: int = 0) -> HadPhoto:
         size_bytes=size_bytes,
         verdict="unreadable",
         relation=None,
+        probability=None,
         copy=None,
         detail=why.partition("\n")[0],
     )
@@ -152,7 +157,8 @@ def _print(document: HaveDocument, output: Output) -> None:
         for photo in chosen:
             beside = f"  ({photo.detail})" if photo.detail else ""
             if photo.copy is not None:
-                beside = f"  ({photo.relation} of {photo.copy})"
+                probability = probability_text(photo.probability or 0.0)
+                beside = f"  ({photo.relation} of {photo.copy}{probability and f', one shot to {probability}'})"
             output.line(f"  {escaped(photo.path + beside)}")
     verdicts = Counter(photo.verdict for photo in document.photos)
     output.line(

@@ -11,7 +11,7 @@ from pathlib import Path
 from dedupd.cli.asking import client_of, told_by_name
 from dedupd.cli.printing import Output, escaped, json_text
 from dedupd.core.errors import RequestError
-from dedupd.core.wording import bytes_text, count_text, percent_text
+from dedupd.core.wording import bytes_text, count_text, percent_text, probability_text
 from dedupd.protocol.report import ReportMessage
 from dedupd.protocol.requests import ReportFormat
 
@@ -61,12 +61,13 @@ def _write_whole(name: str, pieces: Iterable[bytes]) -> None:
 def _print_table(report: ReportMessage, output: Output) -> None:
     rows: list[list[str]] = []
     for group in report.groups:
-        rows.append([str(group.id), "keep", "", "", bytes_text(group.keep.size_bytes), group.keep.path])
+        rows.append([str(group.id), "keep", "", "", "", bytes_text(group.keep.size_bytes), group.keep.path])
         rows += [
             [
                 "",
                 file.relation or "",
                 percent_text(file.similarity),
+                probability_text(file.probability),
                 bytes_text(file.frees_bytes),
                 bytes_text(file.size_bytes),
                 file.path,
@@ -74,7 +75,7 @@ def _print_table(report: ReportMessage, output: Output) -> None:
             for file in group.duplicates
         ]
     if rows:
-        output.table(["GROUP", "RELATION", "SIMILAR", "FREES", "SIZE", "PATH"], rows, right=(0, 2, 3, 4))
+        output.table(["GROUP", "RELATION", "SIMILAR", "ONE SHOT", "FREES", "SIZE", "PATH"], rows, right=(0, 2, 3, 4, 5))
         output.line()
     output.line(
         f"{count_text(report.duplicate_groups, 'group', 'groups')}, "

@@ -26,6 +26,7 @@ class Match:
     content: ContentId
     relation: Relation
     similarity: float  # 0 … 1
+    probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

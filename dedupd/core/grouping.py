@@ -21,6 +21,7 @@ class Member:
     relation: Relation
     similarity: float  # 0 … 1
     reason: str
+    probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Tie(NamedTuple):
 
     relation: Relation
     similarity: float  # 0 … 1
+    probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
 
 
 ChooseKeeper = Callable[[Iterable[ContentId]], tuple[ContentId, str]]
@@ -84,7 +86,13 @@ def split_component(
     while left:
         keeper, keeper_reason = choose_keeper(sorted(left))
         members = [
-            Member(content=other, relation=tie.relation, similarity=tie.similarity, reason=reason_of(keeper, other))
+            Member(
+                content=other,
+                relation=tie.relation,
+                similarity=tie.similarity,
+                reason=reason_of(keeper, other),
+                probability=tie.probability,
+            )
             for other, tie in neighbours.get(keeper, {}).items()
             if other in left and tie.relation in relations
         ]

@@ -412,6 +412,7 @@ class FoundMatch:
     relation: Relation
     similarity: float  # 0 … 1
     reason: str
+    probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
 
 
 class Matcher(Protocol):

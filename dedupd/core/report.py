@@ -22,6 +22,7 @@ class ReportFile:
     taken_at_ms: int | None  # local camera time as in records.Capture
     relation: Relation | None  # to the kept file; None for the kept file itself
     similarity: float  # 0 … 1, to the kept file
+    probability: float  # 0 … 1, as `records.Edge.probability`, of the pair with the kept file
     reason: str  # why this relation, or for the kept file why it is kept
     frees_bytes: int  # what removing this file would free: 0 for a hard link of another file that stays
 
@@ -33,6 +34,7 @@ class ReportGroup:
     id: ContentId
     relation: Relation  # the weakest in the group
     similarity: float  # of the weakest
+    probability: float  # of the weakest
     keep: ReportFile
     duplicates: tuple[ReportFile, ...]
     related: tuple[ReportFile, ...]

@@ -23,6 +23,17 @@ def percent_text(share: float) -> str:
     return f"{per_mille / 10:.1f} %" if 990 < per_mille < 1000 else f"{per_mille // 10} %"
 
 
+def probability_text(probability: float) -> str:
+    """A probability in per cent, rounded down; "" where none was given (0): 99.9 %."""
+    return percent_text(probability) if probability > 0 else ""
+
+
+def likeness_text(similarity: float, probability: float) -> str:
+    """How alike two pictures are and how probably they are one shot: 98 % alike, one shot to 99.9 %."""
+    one_shot = probability_text(probability)
+    return f"{percent_text(similarity)} alike" + (f", one shot to {one_shot}" if one_shot else "")
+
+
 def count_text(count: int, one: str, many: str) -> str:
     """A number with its noun: 1 file, 12,345 files."""
     return f"1 {one}" if count == 1 else f"{count:,} {many}"

@@ -30,7 +30,7 @@ def same_bytes_matches(files: Iterable[FileRecord], content: ContentId) -> list[
     """Other files of the very bytes, one for each inode."""
     by_inode = {(file.stat.dev, file.stat.ino): file.path for file in reversed(list(files))}
     return [
-        Match(path=path, content=content, relation=Relation.SAME_BYTES, similarity=1.0)
+        Match(path=path, content=content, relation=Relation.SAME_BYTES, similarity=1.0, probability=1.0)
         for path in reversed(by_inode.values())
     ]
 
@@ -39,7 +39,13 @@ def tied_matches(view: LibraryView, ties: Mapping[ContentId, Tie]) -> list[Match
     """Files of other contents that are verified duplicates, the closest first."""
     ordered = sorted(ties.items(), key=lambda item: (item[1].relation.rank, -item[1].similarity, item[0]))
     return [
-        Match(path=file.path, content=other, relation=tie.relation, similarity=tie.similarity)
+        Match(
+            path=file.path,
+            content=other,
+            relation=tie.relation,
+            similarity=tie.similarity,
+            probability=tie.probability,
+        )
         for other, tie in ordered
         for file in view.some_files_of(other, 1)
     ]

@@ -37,7 +37,7 @@ class GroupBook:
         """Take in a verified pair; pairs that are no duplicates are not kept."""
         if not edge.relation.is_duplicate:
             return
-        tie = Tie(edge.relation, edge.similarity)
+        tie = Tie(edge.relation, edge.similarity, edge.probability)
         with self._lock:
             self._ties.setdefault(edge.a, {})[edge.b] = tie
             self._ties.setdefault(edge.b, {})[edge.a] = tie

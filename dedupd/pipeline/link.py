@@ -237,7 +237,9 @@ class Link(Stage):
                 path = _first_not_told(txn, files)
             if path is None:
                 continue
-            matches = tied_matches(txn, {other: Tie(edge.relation, edge.similarity) for other, edge in older.items()})
+            matches = tied_matches(
+                txn, {other: Tie(e.relation, e.similarity, e.probability) for other, e in older.items()}
+            )
             fact = duplicate_found(path, record, newcomer.origin if newcomer else Origin.SCAN, matches)
             if fact is not None:
                 txn.append(fact, self._clock.wall_ns())

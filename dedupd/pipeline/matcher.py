@@ -91,14 +91,13 @@ class LibraryMatcher:
                         relation=Relation.SAME_BYTES,
                         similarity=1.0,
                         reason="the files are equal byte for byte",
+                        probability=1.0,
                     )
                 )
-            for other, tie in self._groups.ties(content).items():
+            for other in self._groups.ties(content):
                 edge = view.edge(min(content, other), max(content, other))
                 if edge is not None and view.some_files_of(other, 1):
-                    found.append(
-                        FoundMatch(content=other, relation=tie.relation, similarity=tie.similarity, reason=edge.reason)
-                    )
+                    found.append(_found(other, edge))
         return _sorted(found)
 
     def _look_for(
@@ -123,11 +122,21 @@ class LibraryMatcher:
         edges = [(c.id, self._comparer.look(asked, side, c, pixel_digest)) for c in candidates]
         return _sorted(
             [
-                FoundMatch(content=content, relation=edge.relation, similarity=edge.similarity, reason=edge.reason)
+                _found(content, edge)
                 for content, edge in edges
                 if edge is not None and edge.relation is not Relation.DIFFERENT
             ]
         )
+
+
+def _found(content: ContentId, edge: Edge) -> FoundMatch:
+    return FoundMatch(
+        content=content,
+        relation=edge.relation,
+        similarity=edge.similarity,
+        reason=edge.reason,
+        probability=edge.probability,
+    )
 
 
 def _sorted(found: list[FoundMatch]) -> list[FoundMatch]:

@@ -115,4 +115,5 @@ def _event_match(match: Match, root_paths: Mapping[RootId, bytes]) -> EventMatch
         content=match.content,
         relation=match.relation,
         similarity=match.similarity,
+        probability=match.probability,
     )

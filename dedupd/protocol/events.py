@@ -16,6 +16,7 @@ class EventMatch(Struct, frozen=True, kw_only=True):
     content: int
     relation: RelationName
     similarity: float  # 0 … 1
+    probability: float  # 0 … 1, that both come from one shot; 0 where an older version found the pair
 
 
 class DuplicateFoundEvent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="duplicate-found"):

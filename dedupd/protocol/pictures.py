@@ -39,6 +39,7 @@ class MatchMessage(Struct, frozen=True, kw_only=True):
 
     relation: RelationName
     similarity: float  # 0 … 1
+    probability: float  # 0 … 1, that both come from one shot; 0 where an older version found the pair
     reason: str
     picture: PictureMessage
 
@@ -49,6 +50,7 @@ class GroupMessage(Struct, frozen=True, kw_only=True):
     id: int
     relation: RelationName  # the weakest in the group
     similarity: float  # 0 … 1, of the weakest
+    probability: float  # 0 … 1, of the weakest
     frees_bytes: int  # what the files beside the kept one take; hard links count once
     files: int  # files that are there
     keeper: PictureMessage
@@ -133,6 +135,7 @@ class PairMessage(Struct, frozen=True, kw_only=True):
     b: PictureMessage
     relation: RelationName
     similarity: float  # 0 … 1
+    probability: float  # 0 … 1, that both come from one shot; 0 where an older version found the pair
     reason: str
     verifier: str
     found_at: str | None  # null when both paths hold the same bytes: nothing had to be looked at

@@ -40,6 +40,7 @@ class ReportFileMessage(Struct, frozen=True, kw_only=True):
     taken_at: str | None  # local camera time, no zone
     relation: RelationName | None  # to the kept file; null for the kept file itself
     similarity: float  # 0 … 1, to the kept file
+    probability: float  # 0 … 1, that both come from one shot; 0 where an older version found the pair
     reason: str
     frees_bytes: int
 
@@ -50,6 +51,7 @@ class ReportGroupMessage(Struct, frozen=True, kw_only=True):
     id: int
     relation: RelationName  # the weakest in the group
     similarity: float  # 0 … 1, of the weakest
+    probability: float  # 0 … 1, of the weakest
     frees_bytes: int
     keep: ReportFileMessage
     duplicates: tuple[ReportFileMessage, ...]
@@ -99,6 +101,7 @@ def report_group_message(group: ReportGroup) -> ReportGroupMessage:
         id=group.id,
         relation=group.relation,
         similarity=group.similarity,
+        probability=group.probability,
         frees_bytes=group.frees_bytes,
         keep=report_file_message(group.keep),
         duplicates=tuple(report_file_message(file) for file in group.duplicates),
@@ -122,6 +125,7 @@ def report_file_message(file: ReportFile) -> ReportFileMessage:
         taken_at=camera_text(file.taken_at_ms),
         relation=file.relation,
         similarity=file.similarity,
+        probability=file.probability,
         reason=file.reason,
         frees_bytes=file.frees_bytes,
     )

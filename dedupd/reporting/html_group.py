@@ -93,6 +93,8 @@ def _copy_side(files: list[ReportFile], keep: ReportFile, picture: PictureOf) ->
     first, *more = files
     kind = first.relation or Relation.SIMILAR
     likeness = "" if kind is Relation.SAME_PIXELS else f'<span class="likeness">{percent_text(first.similarity)}</span>'
+    if likeness and first.probability > 0:
+        likeness += f'<span class="likeness">one shot to {percent_text(first.probability)}</span>'
     others = ""
     if more:
         paths = "".join(f"<li>{_path(f)}</li>" for f in more)

@@ -19,6 +19,8 @@ CHAINED_REASON = "resembles a copy in this group, but was not verified against t
 KEEPER_MISSING_REASON = "the best that is there: the file of the picture that was preferred is missing"
 
 _Inode = tuple[int, int]
+_Likeness = tuple[float, float]  # similarity, probability
+_SURE = (1.0, 1.0)
 
 
 def draft_report(
@@ -82,7 +84,7 @@ class _Draft:
         if standing is None:
             return None
         kept, *twins = self._present(standing.keeper)
-        keep = self._told(kept, None, 1.0, standing.keeper_reason, frees_bytes=0)
+        keep = self._told(kept, None, _SURE, standing.keeper_reason, frees_bytes=0)
         related = tuple(self._related(standing))
         staying: set[_Inode] = {_inode(kept), *(_inode(f) for f in self._first_files(standing.related))}
         duplicates = tuple(self._duplicates(standing, twins, staying))
@@ -93,6 +95,7 @@ class _Draft:
             id=group.id,
             relation=weakest.relation or Relation.SAME_BYTES,
             similarity=weakest.similarity,
+            probability=weakest.probability,
             keep=keep,
             duplicates=duplicates,
             related=related,
@@ -103,26 +106,27 @@ class _Draft:
         """The files beside the kept one, the closest first; each inode's bytes are counted once."""
         counted = set(staying)
 
-        def told(file: FileRecord, relation: Relation, similarity: float, reason: str) -> ReportFile:
+        def told(file: FileRecord, relation: Relation, likeness: _Likeness, reason: str) -> ReportFile:
             inode = _inode(file)
             frees = 0 if inode in counted else file.stat.size_bytes
             counted.add(inode)
-            return self._told(file, relation, similarity, reason, frees_bytes=frees)
+            return self._told(file, relation, likeness, reason, frees_bytes=frees)
 
         if Relation.SAME_BYTES in self._relations:
             for file in twins:
                 reason = HARD_LINK_REASON if _inode(file) in staying else SAME_BYTES_REASON
-                yield told(file, Relation.SAME_BYTES, 1.0, reason)
+                yield told(file, Relation.SAME_BYTES, _SURE, reason)
         for member in group.members:
             for file in self._present(member.content):
-                yield told(file, member.relation, member.similarity, member.reason)
+                yield told(file, member.relation, (member.similarity, member.probability), member.reason)
 
     def _related(self, group: Group) -> Iterator[ReportFile]:
         for file in self._first_files(group.related):
             assert file.content is not None  # files_of found it by its content
             edge = self._edge(group.keeper, file.content)
             relation = edge.relation if edge else None
-            yield self._told(file, relation, edge.similarity if edge else 0.0, CHAINED_REASON, frees_bytes=0)
+            likeness = (edge.similarity, edge.probability) if edge else (0.0, 0.0)
+            yield self._told(file, relation, likeness, CHAINED_REASON, frees_bytes=0)
 
     def _first_files(self, contents: Iterable[ContentId]) -> Iterator[FileRecord]:
         for content in contents:
@@ -142,7 +146,13 @@ class _Draft:
         keeper, *others = there
         edges = [(other, self._edge(keeper, other)) for other in others]
         members = [
-            Member(content=other, relation=edge.relation, similarity=edge.similarity, reason=edge.reason)
+            Member(
+                content=other,
+                relation=edge.relation,
+                similarity=edge.similarity,
+                reason=edge.reason,
+                probability=edge.probability,
+            )
             for other, edge in edges
             if edge is not None and edge.relation in self._relations
         ]
@@ -182,7 +192,7 @@ class _Draft:
         return record
 
     def _told(
-        self, file: FileRecord, relation: Relation | None, similarity: float, reason: str, *, frees_bytes: int
+        self, file: FileRecord, relation: Relation | None, likeness: _Likeness, reason: str, *, frees_bytes: int
     ) -> ReportFile:
         assert file.content is not None  # files_of found it by its content
         content = self._content(file.content)
@@ -197,7 +207,8 @@ class _Draft:
             mtime_ns=file.stat.mtime_ns,
             taken_at_ms=content.capture.taken_at_ms,
             relation=relation,
-            similarity=similarity,
+            similarity=likeness[0],
+            probability=likeness[1],
             reason=reason,
             frees_bytes=frees_bytes,
         )

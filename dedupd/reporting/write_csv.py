@@ -31,6 +31,7 @@ COLUMNS = (
     "frees_bytes",
     "reason",
     "path_b64",
+    "probability",  # that both come from one shot
 )
 _ROWS_A_CHUNK = 500
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
@@ -78,6 +79,7 @@ def _row(group: ReportGroup, role: str, file: ReportFile) -> tuple[str | int, ..
         file.frees_bytes,
         _harmless(file.reason),
         "" if exact is UNSET else exact,
+        f"{file.probability:.4f}",
     )
 
 

@@ -32,7 +32,14 @@ from dedupd.store.frame import DamagedRecordError
 _VECTOR_CHANGE = struct.Struct("<QB")  # content, 1 for a removal
 
 _PathRow = tuple[int, bytes, bytes]  # root, directory, name
-_MatchRow = tuple[_PathRow, int, Relation, float]  # path, content, relation, similarity
+
+
+class _MatchRow(msgspec.Struct, array_like=True, frozen=True):
+    path: _PathRow
+    content: int
+    relation: Relation
+    similarity: float
+    probability: float = 0.0
 
 
 class _DuplicateFoundRow(msgspec.Struct, array_like=True, frozen=True, tag="duplicate-found"):
@@ -108,7 +115,7 @@ def _row(fact: Fact, at_ns: int) -> _EventRow:
                 content=fact.content,
                 size_bytes=fact.size_bytes,
                 origin=fact.origin,
-                matches=tuple((_path_row(m.path), m.content, m.relation, m.similarity) for m in fact.matches),
+                matches=tuple(_match_row(match) for match in fact.matches),
                 group=fact.group,
             )
         case FileSetAside():
@@ -179,8 +186,17 @@ def _path(row: _PathRow) -> FilePath:
 
 
 def _match(row: _MatchRow) -> Match:
-    path, content, relation, similarity = row
-    return Match(path=_path(path), content=ContentId(content), relation=relation, similarity=similarity)
+    return Match(
+        path=_path(row.path),
+        content=ContentId(row.content),
+        relation=row.relation,
+        similarity=row.similarity,
+        probability=row.probability,
+    )
+
+
+def _match_row(match: Match) -> _MatchRow:
+    return _MatchRow(_path_row(match.path), match.content, match.relation, match.similarity, match.probability)
 
 
 def vector_change_body(content: ContentId, *, is_removal: bool) -> bytes:

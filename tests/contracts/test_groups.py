@@ -111,7 +111,13 @@ def fixed_groups(_: Path) -> Iterator[Stand]:
 
     def group_of(keeper: int, members: tuple[int, ...], related: tuple[int, ...]) -> Group:
         tied = [
-            Member(content=ContentId(m), relation=ties[keeper, m][0], similarity=ties[keeper, m][1], reason="looked at")
+            Member(
+                content=ContentId(m),
+                relation=ties[keeper, m][0],
+                similarity=ties[keeper, m][1],
+                reason="looked at",
+                probability=ties[keeper, m][1] ** 2,
+            )
             for m in members
         ]
         return Group(
@@ -193,6 +199,7 @@ def edge_of(a: int, b: int, relation: Relation, similarity: float) -> Edge:
         evidence=evidence,
         verifier="test",
         found_at_ns=1,
+        probability=similarity**2,
     )
 
 
@@ -207,10 +214,11 @@ def test_groups_come_with_keeper_members_and_what_only_chains(groups: Groups) ->
     assert [g.id for g in found] == IDS
     assert all(g.keeper_reason for g in found)
     first = found[0]
-    assert [(m.relation, m.similarity, m.reason) for m in first.members] == [
-        (Relation.RE_ENCODED, 0.97, "looked at"),
-        (Relation.EDITED, 0.90, "looked at"),
+    assert [(m.relation, m.similarity, m.probability, m.reason) for m in first.members] == [
+        (Relation.RE_ENCODED, 0.97, 0.97**2, "looked at"),
+        (Relation.EDITED, 0.90, 0.90**2, "looked at"),
     ]
+    assert first.weakest == first.members[1]
 
 
 def test_those_that_free_the_most_come_first(groups: Groups) -> None:

@@ -28,7 +28,11 @@ class LaidMatcher:
                 raise UnreadableImageError("the picture was not decoded, and its bytes are not in the library.")
             if known is not None and view.some_files_of(known.id, 1):
                 same = FoundMatch(
-                    content=known.id, relation=Relation.SAME_BYTES, similarity=1.0, reason="equal byte for byte"
+                    content=known.id,
+                    relation=Relation.SAME_BYTES,
+                    similarity=1.0,
+                    reason="equal byte for byte",
+                    probability=1.0,
                 )
                 found.append(same)
         return sorted(found, key=lambda match: (match.relation.rank, -match.similarity, match.content))

@@ -9,16 +9,16 @@ from dedupd.core.records import DUPLICATE_RELATIONS, Relation
 RELATIONS = st.sampled_from([Relation.SAME_PIXELS, Relation.RE_ENCODED, Relation.EDITED])
 EDGES = st.dictionaries(
     st.tuples(st.integers(1, 9), st.integers(1, 9)).filter(lambda e: e[0] < e[1]),
-    st.tuples(RELATIONS, st.floats(0.5, 1)),
+    st.builds(Tie, RELATIONS, st.floats(0.5, 1), st.floats(0, 1)),
     min_size=1,
 )
 
 
 def neighbours_of(edges):
     neighbours = {}
-    for (a, b), (relation, similarity) in edges.items():
-        neighbours.setdefault(a, {})[b] = Tie(relation, similarity)
-        neighbours.setdefault(b, {})[a] = Tie(relation, similarity)
+    for (a, b), tie in edges.items():
+        neighbours.setdefault(a, {})[b] = tie
+        neighbours.setdefault(b, {})[a] = tie
     return neighbours
 
 
@@ -36,7 +36,7 @@ def test_every_member_has_a_direct_pair_with_the_keeper_and_none_is_lost(edges):
         seen += [*group.contents, *group.related]
         for member in group.members:
             tie = neighbours[group.keeper][member.content]
-            assert (member.relation, member.similarity) == tie
+            assert (member.relation, member.similarity, member.probability) == tie
             assert member.reason == f"{group.keeper}~{member.content}"
         for content in group.related:
             assert any(other in group.contents for other in neighbours[content])
@@ -50,6 +50,6 @@ def test_only_the_asked_relations_join(edges):
     groups = split_component(set(neighbours), neighbours, lambda c: (min(c), ""), lambda _a, _b: "", asked)
     assert all(m.relation is Relation.SAME_PIXELS for g in groups for m in g.members)
     joined = {c for g in groups for c in g.contents}
-    for (a, b), (relation, _) in edges.items():
+    for (a, b), (relation, _, _) in edges.items():
         if relation is Relation.SAME_PIXELS:
             assert a in joined or b in joined

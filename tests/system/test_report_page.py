@@ -146,6 +146,7 @@ def file(path, content, relation=None, similarity=1.0, size=3_000_000, side=(403
         taken_at_ms=1_559_991_111_000 if relation is None else None,
         relation=relation,
         similarity=similarity,
+        probability=0.999,
         reason="more pixels" if relation is None else "the same picture",
         frees_bytes=0 if relation is None else size,
     )
@@ -157,6 +158,7 @@ def group(keep, *duplicates, related=()):
         id=keep.content,
         relation=weakest.relation,
         similarity=weakest.similarity,
+        probability=weakest.probability,
         keep=keep,
         duplicates=duplicates,
         related=related,

@@ -218,7 +218,7 @@ def filled(stand) -> Stand:
 
 
 def tied(content, relation) -> Member:
-    return Member(content=content, relation=relation, similarity=0.97, reason="half the size")
+    return Member(content=content, relation=relation, similarity=0.97, reason="half the size", probability=0.9995)
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,23 @@ def test_json_is_one_document_as_described(shared_album, shared_dedupctl, argume
             ["scanning, 12.5 pictures/s, about 3 min left", "8 files", "1 file: `dedupctl problems`", "offline"],
         ),
         (["status"], ["! The disk is nearly full", "! Watches ran out: sysctl", "2 .mp4"]),
-        (["report"], ["re-encoded", "97 %", "2 groups, 3 duplicates", "largest picture first", "a/one small.jpg"]),
-        (["groups"], ["GROUP", "re-encoded", "edited", "2 groups."]),
+        (
+            ["report"],
+            ["re-encoded", "97 %", "99.9 %", "2 groups, 3 duplicates", "largest picture first", "a/one small.jpg"],
+        ),
+        (["groups"], ["GROUP", "re-encoded", "97 %", "99.9 %", "edited", "2 groups."]),
         (["groups", "--relation", "re-encoded"], ["1 group."]),
         (["groups", "--limit", "1"], ["go on with --after"]),
-        (["show", "1"], ["keep: higher resolution", "JPEG 64×32", "Canon EOS R5", "half the size", "a/one link.jpg"]),
+        (
+            ["show", "1"],
+            [
+                "keep: higher resolution",
+                "JPEG 64×32",
+                "Canon EOS R5",
+                "97 % alike, one shot to 99.9 %: half the size",
+                "a/one link.jpg",
+            ],
+        ),
         (["problems"], ["damaged", "the decoder refused it", "broken.jpg"]),
         (["roots"], ["online", "offline", "partial", "photos"]),
         (
@@ -241,18 +253,20 @@ def test_have_lists_looser_copies_apart_and_counts_as_told(album, dedupctl):
     card = write_card(album, encoded=b"PIC encoded", cropped=b"PIC cropped")
     for body, relation in ((b"PIC encoded", Relation.RE_ENCODED), (b"PIC cropped", Relation.EDITED)):
         album.matcher.answers[blake3(body).digest()] = [
-            FoundMatch(content=1, relation=relation, similarity=0.9, reason="found")
+            FoundMatch(content=1, relation=relation, similarity=0.9, reason="found", probability=0.875)
         ]
     for relation, code, there in (("re-encoded", 1, 1), ("edited", 0, 2), ("same-bytes", 1, 0)):
         document = json.loads(dedupctl("have", card, "--relation", relation, "--json").out)
         jsonschema.validate(document, msgspec.json.schema(documents.HaveDocument))
         verdicts = [photo["verdict"] for photo in document["photos"]]
         assert verdicts.count("there") == there
+        assert {photo["probability"] for photo in document["photos"]} == {0.875}
         assert document["is_complete"] == (code == 0)
     said = dedupctl("have", card)
     assert said.code == 1
     assert "only a looser copy than re-encoded is there:" in said.out
     assert "(edited of " in said.out
+    assert ", one shot to 87 %)" in said.out
 
 
 def test_have_does_not_take_the_card_for_its_own_copy(album, dedupctl):

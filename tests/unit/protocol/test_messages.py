@@ -29,7 +29,7 @@ FACTS = [
         content=2,
         size_bytes=7,
         origin=Origin.SCAN,
-        matches=(Match(path=PATH, content=1, relation=Relation.EDITED, similarity=0.9),),
+        matches=(Match(path=PATH, content=1, relation=Relation.EDITED, similarity=0.9, probability=0.75),),
         group=1,
     ),
     core_events.FileSetAside(path=PATH, code=ProblemCode.DAMAGED, detail="torn"),
@@ -91,6 +91,11 @@ def test_each_fact_has_an_event_and_survives_the_wire():
     assert kinds | {"gap"} == set(events.EVENT_KINDS)
 
 
+def test_a_match_carries_its_similarity_and_its_probability():
+    message = event_message(Event(sequence=1, at_ns=10**18, fact=FACTS[0]), ROOT_PATHS)
+    assert [(match.similarity, match.probability) for match in message.matches] == [(0.9, 0.75)]
+
+
 def test_event_kinds_are_all_told_apart():
     tags = {kind.__struct_config__.tag for kind in typing.get_args(events.EventMessage)}
     assert tags == set(events.EVENT_KINDS)
@@ -125,11 +130,19 @@ def test_the_report_has_the_fields_that_others_rely_on():
         taken_at_ms=None,
         relation=None,
         similarity=1.0,
+        probability=1.0,
         reason="largest",
         frees_bytes=0,
     )
     group = ReportGroup(
-        id=1, relation=Relation.EDITED, similarity=0.9, keep=file, duplicates=(file,), related=(), frees_bytes=7
+        id=1,
+        relation=Relation.EDITED,
+        similarity=0.9,
+        probability=0.75,
+        keep=file,
+        duplicates=(file,),
+        related=(),
+        frees_bytes=7,
     )
     report = Report(
         generated_at_ns=10**18,

@@ -103,6 +103,7 @@ class Shelf:
             similarity=similarity,
             reason="looked at",
             evidence=NO_EVIDENCE,
+            probability=0.875,
             verifier="test",
             found_at_ns=1,
         )
@@ -129,7 +130,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 
 
 def member(content: ContentId, relation: Relation = Relation.RE_ENCODED, similarity: float = 0.98) -> Member:
-    return Member(content=content, relation=relation, similarity=similarity, reason="half the size")
+    return Member(content=content, relation=relation, similarity=similarity, reason="half the size", probability=0.9375)
 
 
 def group(keeper: ContentId, *members: Member, related: Iterable[ContentId] = ()) -> Group:
@@ -150,6 +151,7 @@ def report_file(path: bytes, relation: Relation | None = None, **changes: object
         "taken_at_ms": 1_559_991_111_000,
         "relation": relation,
         "similarity": 1.0,
+        "probability": 1.0,
         "reason": "more pixels",
         "frees_bytes": 0 if relation is None else 2_000_000,
     }
@@ -163,6 +165,7 @@ def report_group(keep: ReportFile, *duplicates: ReportFile, related: tuple[Repor
         id=keep.content,
         relation=weakest.relation,
         similarity=weakest.similarity,
+        probability=weakest.probability,
         keep=keep,
         duplicates=duplicates,
         related=related,

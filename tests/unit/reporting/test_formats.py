@@ -37,10 +37,17 @@ def written(report, form, preview=no_preview):
 def report(make):
     keep = make.file(b"/photos/2019/kept.jpg")
     copy = make.file(
-        ODD, Relation.RE_ENCODED, content=ContentId(2), similarity=0.98765, width_px=1600, height_px=1200, reason="-1+2"
+        ODD,
+        Relation.RE_ENCODED,
+        content=ContentId(2),
+        similarity=0.98765,
+        probability=0.953125,
+        width_px=1600,
+        height_px=1200,
+        reason="-1+2",
     )
     twin = make.file(b"/photos/twin.jpg", Relation.SAME_BYTES)
-    far = make.file(b"/photos/far.jpg", None, content=ContentId(3), similarity=0.0)
+    far = make.file(b"/photos/far.jpg", None, content=ContentId(3), similarity=0.0, probability=0.0)
     return make.report(make.report_group(keep, twin, copy, related=(far,)), make.report_group(keep, twin))
 
 
@@ -76,6 +83,8 @@ def test_csv_has_a_row_for_each_file_with_its_role(report):
     assert rows[0]["relation"] == ""
     assert rows[2]["relation"] == "re-encoded"
     assert rows[2]["similarity"] == "0.9877"
+    assert rows[2]["probability"] == "0.9531"
+    assert list(rows[0])[-1] == "probability"  # columns are only ever appended
     assert rows[0]["taken"] == "2019-06-08T10:51:51.000"
     assert rows[0]["modified"].startswith("2023-11-14T22:13:20")
 

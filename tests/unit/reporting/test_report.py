@@ -77,9 +77,20 @@ def test_members_keep_what_ties_them_to_the_kept_file(shelf, make):
     assert group.keep.reason == "more pixels"
     assert (group.keep.width_px, group.keep.height_px) == (4000, 3000)
     assert [f.path for f in group.duplicates] == [b"/photos/copy.jpg", b"/photos/x/copy.jpg"]
-    assert {(f.relation, f.similarity, f.reason) for f in group.duplicates} == {
-        (Relation.EDITED, 0.93, "half the size")
+    assert {(f.relation, f.similarity, f.probability, f.reason) for f in group.duplicates} == {
+        (Relation.EDITED, 0.93, 0.9375, "half the size")
     }
+
+
+def test_a_group_tells_its_weakest_link(shelf, make):
+    kept, copy, crop = (shelf.content(n) for n in range(1, 4))
+    for number, content in enumerate((kept, kept, copy, crop)):
+        shelf.file(b"%d.jpg" % number, content)
+    members = (make.member(copy, Relation.RE_ENCODED, 0.90), make.member(crop, Relation.EDITED, 0.95))
+    (group,) = drafted(shelf, make.groups([make.group(kept, *members)])).groups
+    assert (group.relation, group.similarity, group.probability) == (Relation.EDITED, 0.95, 0.9375)
+    (group,) = drafted(shelf, make.groups([make.group(kept)])).groups
+    assert (group.relation, group.similarity, group.probability) == (Relation.SAME_BYTES, 1.0, 1.0)
 
 
 def test_a_missing_keeper_is_replaced_and_only_what_is_verified_against_the_new_one_stays(shelf, make):
@@ -93,7 +104,7 @@ def test_a_missing_keeper_is_replaced_and_only_what_is_verified_against_the_new_
     (group,) = drafted(shelf, groups).groups
     assert group.keep.path == b"/photos/first.jpg"
     assert "missing" in group.keep.reason
-    assert [f.path for f in group.duplicates] == [b"/photos/tied.jpg"]
+    assert [(f.path, f.probability) for f in group.duplicates] == [(b"/photos/tied.jpg", 0.875)]
     assert [f.path for f in group.related] == [b"/photos/chained.jpg"]
 
 

@@ -5,6 +5,8 @@ A field that is appended changes what is written; then add a case beside the old
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -95,7 +97,7 @@ ROOT = RootRecord(
     added_at_ns=11,
     is_watched=False,
 )
-MATCH = Match(path=PATH, content=ContentId(1), relation=Relation.SAME_PIXELS, similarity=1.0)
+MATCH = Match(path=PATH, content=ContentId(1), relation=Relation.SAME_PIXELS, similarity=1.0, probability=0.5)
 EVENT = Event(
     sequence=Sequence(513),
     at_ns=12,
@@ -137,15 +139,20 @@ GOLDEN = {
     ),
     "root": "8ff8847297c4072f70686f746f7394cd0801cfffffffffffffffff02a465787434a66f6e6c696e65a00a0bc2",
     "event": (
-        "7e3ad0d598af6475706c69636174652d666f756e640c9307c406323032342fffc409494d475f312e6a7067cd012c11a4"
-        "7363616e91949307c406323032342fffc409494d475f312e6a706701ab73616d652d706978656c73cb3ff00000000000"
-        "0001"
+        "afe0324898af6475706c69636174652d666f756e640c9307c406323032342fffc409494d475f312e6a7067cd012c11a4"
+        "7363616e91959307c406323032342fffc409494d475f312e6a706701ab73616d652d706978656c73cb3ff00000000000"
+        "00cb3fe000000000000001"
     ),
     "vector change": "fd6229a12c0100000000000001",
     "vectors": "bf9f9462010202000300003800b4003c0000",
     "number": "7be6557e0102000000000000",
 }
 
+EVENT_BEFORE_PROBABILITIES = (
+    "7e3ad0d598af6475706c69636174652d666f756e640c9307c406323032342fffc409494d475f312e6a7067cd012c11a4"
+    "7363616e91949307c406323032342fffc409494d475f312e6a706701ab73616d652d706978656c73cb3ff00000000000"
+    "0001"
+)
 EDGE_BEFORE_CALIBRATION = (
     "02b5210096aa72652d656e636f646564cb3fe8000000000000ad68616c66207468652073697a65dc0012a564656e7365"
     "cb3fe000000000000096cb3fe0000000000000cbc056800000000000c3cb3ff0000000000000cb3fe00000000000000c"
@@ -203,6 +210,12 @@ def test_a_record_without_the_fields_that_came_later_is_read() -> None:
 def test_an_edge_from_before_probabilities_is_read() -> None:
     body = frame.unframed("edges", EDGE_KEY, bytes.fromhex(EDGE_BEFORE_CALIBRATION))
     assert content_codec.edge_from(EDGE_KEY, body) == EDGE
+
+
+def test_an_event_from_before_probabilities_is_read() -> None:
+    body = frame.unframed("outbox", EVENT_KEY, bytes.fromhex(EVENT_BEFORE_PROBABILITIES))
+    fact = replace(EVENT.fact, matches=(replace(MATCH, probability=0.0),))  # type: ignore[type-var]  # a union of facts
+    assert outbox.event_from(EVENT_KEY, body) == replace(EVENT, fact=fact)
 
 
 def test_a_record_with_a_field_of_a_later_version_is_read() -> None:
