@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dedupd.core.events import Event, Fact
 from dedupd.core.grouping import Group
@@ -115,13 +115,21 @@ class ImageReader(Protocol):
 # -------------------------------------------------------------------------------------------------------- embedding
 
 
+class Reach(NamedTuple):
+    """How far down a picture's neighbours those of a similarity are looked at."""
+
+    similarity: float  # cosine, from this on …
+    nearest: int  # … a neighbour counts if it is among this many nearest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """What a descriptor is and where its candidates start."""
 
     tag: ModelTag
     dim: int
-    candidate_similarity: float  # cosine from which a neighbour is worth a second look; set for recall
+    candidate_similarity: float  # cosine below which no neighbour is worth a second look; set for recall
+    reach: tuple[Reach, ...] = ()  # how many may be looked at, by similarity, the lowest first; none: as many as asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +146,7 @@ class Descriptor:
     """What a model says of one picture."""
 
     stored: Vectors  # [1 … 4, dim], put into the index (whole picture first, then trimmed views)
-    queries: Vectors  # [1 … 32, dim], asked of the index (the stored views in all orientations)
+    queries: Vectors  # [1 … 48, dim], asked of the index (views in all orientations, and parts of them)
 
 
 class Embedder(Protocol):

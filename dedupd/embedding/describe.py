@@ -1,7 +1,7 @@
 """From a small picture to its descriptor: which views, which orientations, which vectors are stored and which asked.
 
 Stored: the whole picture, without borders, without captions and bars (where those differ), and the middle of it.
-Asked: the first three in eight orientations, and eight corner windows as they are, for copies that were cropped.
+Asked: the first three in eight orientations, and seventeen windows as they are, for copies that were cropped.
 Keeps nothing between pictures; every picture is computed by itself, so a batch's size cannot change a vector.
 """
 
@@ -24,9 +24,19 @@ TRIM_STEP = 0.015  # of a side: boxes closer than this are one view
 BODY_STEP = 0.02
 
 # With these, originals are found by crops and crops by originals: benchmarks/candidates.py, docs/descriptor.md.
-STORED_WINDOW = Window(0.75, 0.125, 0.125)
+# Stored: so small that a crop to 70 % of each side still holds most of it, wherever it was cut.
+STORED_WINDOW = Window(0.65, 0.175, 0.175)
+_MIDDLE = 0.5
 ASKED_WINDOWS = tuple(
-    Window(side, top, left) for side in (0.8, 0.7) for top in (0.0, 1.0 - side) for left in (0.0, 1.0 - side)
+    Window(side, down * (1.0 - side), right * (1.0 - side))
+    for side, places in (
+        (0.9, ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))),
+        (0.82, ((_MIDDLE, _MIDDLE),)),
+        (0.8, ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))),
+        (0.8, ((0.0, _MIDDLE), (_MIDDLE, 0.0), (_MIDDLE, 1.0), (1.0, _MIDDLE))),
+        (0.7, ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))),
+    )
+    for down, right in places
 )
 WINDOW_CONTRAST = 1.0  # grey levels: windows that show less (a piece of sky) are left out, they match everywhere
 
@@ -55,7 +65,7 @@ def describe(pixels: Pixels, projection: Projection) -> Descriptor:
         projection: what turns features into vectors.
 
     Returns:
-        1 … 4 stored vectors and 8 … 32 queries, the first stored one being the first query. Never a zero vector: a
+        1 … 4 stored vectors and 8 … 41 queries, the first stored one being the first query. Never a zero vector: a
         picture without any structure is described by its brightness and colour.
 
     Raises:

@@ -14,8 +14,6 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 
-import numpy as np
-
 from dedupd.core.arrays import Vectors
 from dedupd.core.errors import RetryError
 from dedupd.core.events import DuplicateFound, Origin
@@ -23,6 +21,7 @@ from dedupd.core.grouping import Tie
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
 from dedupd.core.records import ContentId, Edge, FilePath, FileRecord
 from dedupd.core.records import Sequence as Sequence_
+from dedupd.pipeline.candidates import PLAIN_INFORMATION, neighbours_in, neighbours_within, worth_a_look
 from dedupd.pipeline.compare import Comparer, Pair, Verified
 from dedupd.pipeline.facts import Newcomer, duplicate_found, present_files, tied_matches
 from dedupd.pipeline.group_book import GroupBook
@@ -54,7 +53,7 @@ class Link(Stage):
         candidates: int,
         on_crash: OnCrash,
     ) -> None:
-        """Hand it its collaborators; `candidates` is how many neighbours of a picture get a second look."""
+        """Hand it its collaborators; `candidates` is how many neighbours of a picture get a second look, at most."""
         super().__init__("link", on_crash)
         self._library = library
         self._index = index
@@ -172,35 +171,24 @@ class Link(Stage):
         return verified
 
     def _candidate_pairs(self, view: LibraryView, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
-        """Pairs worth a second look: the index, the batch itself, equal JPEG data."""
-        found = self._index.search(
-            [descriptor.queries for _, descriptor in batch],
-            limit=self._candidates,
-            min_similarity=self._model.candidate_similarity,
-        )
-        pairs = {
-            _pair(content, neighbour.content)
-            for (content, _), neighbours in zip(batch, found, strict=True)
-            for neighbour in neighbours
-            if neighbour.content != content
-        }
-        pairs |= self._pairs_within(batch)
-        for content, _ in batch:
+        """Pairs worth a second look: the index, the batch itself, equal JPEG data.
+
+        Of two contents of one batch both ask, so that their order in it changes nothing.
+        """
+        in_index = neighbours_in(self._index, batch, self._model, self._candidates)
+        in_batch = neighbours_within(batch, self._model)
+        pairs: set[Pair] = set()
+        for (content, _), older, beside in zip(batch, in_index, in_batch, strict=True):
             record = view.content(content)
-            if record is not None and record.image_digest is not None:
+            if record is None:
+                continue
+            is_plain = record.quality.information < PLAIN_INFORMATION
+            near = {n.content: n for n in (*older, *beside)}.values()
+            chosen = worth_a_look(near, self._model, self._candidates, is_plain=is_plain)
+            pairs |= {_pair(content, neighbour.content) for neighbour in chosen}
+            if record.image_digest is not None:
                 same = view.contents_with_image_digest(record.image_digest)
                 pairs |= {_pair(content, other) for other in same if other != content}
-        return pairs
-
-    def _pairs_within(self, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
-        """Near pairs inside the batch, which the index does not hold yet; exact."""
-        stored = np.concatenate([descriptor.stored for _, descriptor in batch])
-        owner = np.repeat(np.arange(len(batch)), [len(descriptor.stored) for _, descriptor in batch])
-        pairs: set[Pair] = set()
-        for number, (content, descriptor) in enumerate(batch):
-            best = (descriptor.queries @ stored.T).max(axis=0)
-            for other in set(owner[best >= self._model.candidate_similarity].tolist()) - {number}:
-                pairs.add(_pair(content, batch[other][0]))
         return pairs
 
     def _closing_pairs(self, edges: Sequence[Edge], done: set[Pair]) -> set[Pair]:

@@ -1,0 +1,67 @@
+"""Which neighbours of a picture get a second look: the nearer they are, the more of them.
+
+A library of any size has chance neighbours at any moderate similarity, so those count only while they are among the
+very nearest; what is nearly equal counts up to the limit that is configured. Stateless; looks at no pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dedupd.core.ports import Descriptor, Model, Neighbour, VectorIndex
+from dedupd.core.records import ContentId
+
+PLAIN_INFORMATION = 1.0  # bits; a picture of less (core.records.Quality) is a blank page, a black frame or a sky …
+PLAIN_LIMIT = 10  # … nearly equal to hundreds, of which a second look cannot tell copies: so many are tried
+
+
+def worth_a_look(
+    neighbours: Iterable[Neighbour], model: Model, limit: int, *, is_plain: bool = False
+) -> list[Neighbour]:
+    """The neighbours to compare a picture with, the nearest first; of two as near, the older content first.
+
+    Args:
+        neighbours: contents near the picture, each once, in any order.
+        model: what the similarities are of, and how far it reaches.
+        limit: the most to return.
+        is_plain: whether the picture says too little to be told from many others.
+    """
+    ranked = sorted(neighbours, key=lambda n: (-n.similarity, n.content))
+    most = min(limit, PLAIN_LIMIT) if is_plain else limit
+    return [n for rank, n in enumerate(ranked[:most]) if _is_within_reach(n.similarity, rank, model)]
+
+
+def neighbours_within(batch: Sequence[tuple[ContentId, Descriptor]], model: Model) -> list[list[Neighbour]]:
+    """For each content of a batch, the others of the batch that are near it: what the index cannot know yet. Exact."""
+    if not batch:
+        return []
+    stored = np.concatenate([descriptor.stored for _, descriptor in batch])
+    starts = np.cumsum([0, *(len(descriptor.stored) for _, descriptor in batch[:-1])])
+    found: list[list[Neighbour]] = []
+    for asking, descriptor in batch:
+        best = np.maximum.reduceat((descriptor.queries @ stored.T).max(axis=0), starts)
+        near = np.flatnonzero(best >= model.candidate_similarity).tolist()
+        found.append([Neighbour(content=batch[i][0], similarity=float(best[i])) for i in near if batch[i][0] != asking])
+    return found
+
+
+def neighbours_in(
+    index: VectorIndex, batch: Sequence[tuple[ContentId, Descriptor]], model: Model, limit: int
+) -> list[list[Neighbour]]:
+    """For each content of a batch, up to `limit` contents of the index that are near it, itself left out."""
+    # A content that was linked before a kill may be in the index already: one more, so that it takes nobody's place.
+    found = index.search(
+        [descriptor.queries for _, descriptor in batch], limit=limit + 1, min_similarity=model.candidate_similarity
+    )
+    return [
+        [n for n in neighbours if n.content != asking][:limit]
+        for (asking, _), neighbours in zip(batch, found, strict=True)
+    ]
+
+
+def _is_within_reach(similarity: float, rank: int, model: Model) -> bool:
+    if similarity < model.candidate_similarity:
+        return False
+    return not model.reach or any(similarity >= step.similarity and rank < step.nearest for step in model.reach)
