@@ -78,7 +78,7 @@ def forms(look: Generator, texts: list[Generator], *, is_first_blank: bool = Fal
 
 
 def blank_forms(look: Generator, texts: list[Generator]) -> list[Image.Image]:
-    return forms(look, texts[:2], is_first_blank=True)
+    return forms(look, texts, is_first_blank=True)
 
 
 def letter_pages(look: Generator, texts: list[Generator]) -> list[Image.Image]:

@@ -17,6 +17,7 @@ from benchmarks.generated.bases import Pixels
 from benchmarks.generated.camera import GAMMA, WINDOW, Camera, Linear, Pose, Scene, exposed
 from benchmarks.generated.copies import encoded
 from benchmarks.generated.lettering import put_mask, text_mask
+from benchmarks.generated.objects import TRIES, is_seen, put_object, seen_change
 
 PLATES = (  # ground and letters of signs
     ((245, 245, 240), (20, 20, 20)),
@@ -24,9 +25,6 @@ PLATES = (  # ground and letters of signs
     ((250, 220, 40), (15, 15, 15)),
     ((30, 60, 150), (255, 255, 255)),
 )
-SEEN_LEVELS = 10  # of 255, over a few pixels at SEEN_AT_PX: what a person who compares closely notices
-SEEN_AT_PX = 400
-TRIES = 12  # at a change that can be seen
 FIELD = 48  # side of the small grids that depth and movement are drawn on
 
 
@@ -60,79 +58,6 @@ def field_of(rng: Generator, *, roughness_px: float, layers: int = 1) -> np.ndar
     return (smooth - smooth.mean((0, 1))) / (smooth.std((0, 1)) + 1e-6)
 
 
-def put_object(light: Linear, take: Take, rng: Generator, size: float, at: tuple[float, float]) -> None:
-    """Lay a thing into the scene, in place: a piece of another photograph, a lit shape or a dark silhouette.
-
-    `rng` decides what it is and how it looks: an equal state gives an equal thing. `at` is its centre, `size` its
-    larger side, all as shares of the frame's sides.
-    """
-    height, width = light.shape[:2]
-    side = max(6, round(size * max(height, width)))
-    mask = silhouette(rng, side)
-    kind = rng.random()
-    if kind < 0.5:
-        other = take.others[rng.integers(len(take.others))]
-        window = min(*other.shape[:2], max(side, 32))
-        y, x = (int(rng.integers(0, n - window + 1)) for n in other.shape[:2])
-        piece = cv2.resize(other[y : y + window, x : x + window], (side, side), interpolation=cv2.INTER_AREA)
-        thing = (piece.astype(np.float32) / 255) ** GAMMA
-    elif kind < 0.75:
-        thing = np.broadcast_to(rng.uniform(0.002, 0.03, 3).astype(np.float32), (side, side, 3))
-    else:
-        thing = np.broadcast_to(rng.uniform(0.03, 0.9, 3).astype(np.float32), (side, side, 3))
-        thing = thing * np.linspace(1.15, 0.6, side, dtype=np.float32)[:, None, None]
-    top, left = round(at[1] * height - side / 2), round(at[0] * width - side / 2)
-    y0, x0, y1, x1 = max(0, top), max(0, left), min(height, top + side), min(width, left + side)
-    if y1 <= y0 or x1 <= x0:
-        return
-    alpha = mask[y0 - top : y1 - top, x0 - left : x1 - left, None]
-    part = light[y0:y1, x0:x1]
-    part[:] = part * (1 - alpha) + thing[y0 - top : y1 - top, x0 - left : x1 - left] * alpha
-
-
-def silhouette(rng: Generator, side: int) -> np.ndarray:
-    """float32 [side, side], 0 … 1: a blob, a person or a bird with soft edges."""
-    mask = np.zeros((side, side), np.uint8)
-    kind = rng.integers(4)
-    if kind == 0:
-        angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-        radii = side * (0.36 + 0.1 * np.convolve(rng.standard_normal(26), np.ones(3) / 3, "valid"))
-        rays = np.stack([np.cos(angles), np.sin(angles)], 1)
-        points = side / 2 + rays * radii[:, None].clip(side * 0.15, side * 0.48)
-        cv2.fillPoly(mask, [points.astype(np.int32)], 255, cv2.LINE_AA)
-    elif kind == 1:  # a person
-        cv2.circle(mask, (side // 2, int(side * 0.14)), max(1, int(side * 0.09)), 255, -1, cv2.LINE_AA)
-        cv2.ellipse(mask, (side // 2, int(side * 0.42)), (int(side * 0.15), int(side * 0.2)), 0, 0, 360, 255, -1)
-        for lean in rng.uniform(-0.16, 0.16, 2):
-            foot = (int(side * (0.5 + lean)), int(side * 0.97))
-            cv2.line(mask, (side // 2, int(side * 0.55)), foot, 255, max(1, side // 11), cv2.LINE_AA)
-    elif kind == 2:  # a bird
-        lift = rng.uniform(0.05, 0.35)
-        wings = [[0.02, 0.5 - lift], [0.5, 0.46], [0.98, 0.5 - lift], [0.56, 0.58], [0.5, 0.66], [0.44, 0.58]]
-        cv2.fillPoly(mask, [(np.array(wings) * side).astype(np.int32)], 255, cv2.LINE_AA)
-    else:
-        axes = (int(side * 0.46), int(side * rng.uniform(0.2, 0.46)))
-        cv2.ellipse(mask, (side // 2, side // 2), axes, float(rng.uniform(0, 180)), 0, 360, 255, -1, cv2.LINE_AA)
-    soft = cv2.GaussianBlur(mask, (0, 0), max(0.8, side * rng.uniform(0.005, 0.03)))
-    return soft.astype(np.float32) / 255
-
-
-def is_seen(a: Linear, b: Linear) -> bool:
-    """Whether a person could tell two lights apart: else a series would hold nothing but noise."""
-    scale = SEEN_AT_PX / max(a.shape[:2])
-    small = [cv2.resize(x, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).clip(0, 1) for x in (a, b)]
-    levels = 255 * np.abs(small[0] ** (1 / GAMMA) - small[1] ** (1 / GAMMA)).max(axis=2)
-    return bool(cv2.blur(levels, (3, 3)).max() >= SEEN_LEVELS)
-
-
-def seen_change(base: Linear, change: Callable[[], Linear]) -> Linear:
-    """The first change that can be seen."""
-    for _ in range(TRIES - 1):
-        if is_seen(base, light := change()):
-            return light
-    return change()
-
-
 def burst_moved(take: Take) -> list[bytes]:
     """A tripod or a steady hand, and something that moves, from hardly to across the frame."""
     for _ in range(TRIES):
@@ -150,7 +75,7 @@ def moving_object(take: Take) -> list[Linear]:
     lights = [base.copy() for _ in range(3)]
     for frame, light in enumerate(lights):
         x, y = start + frame * stride
-        put_object(light, take, np.random.default_rng(look), size, (float(x), float(y)))
+        put_object(light, take.others, np.random.default_rng(look), size, (float(x), float(y)))
     return lights
 
 
@@ -161,14 +86,14 @@ def object_appears(take: Take) -> list[bytes]:
     def change() -> Linear:
         light = base.copy()
         size = float(np.exp(rng.uniform(np.log(0.015), np.log(0.12))))
-        put_object(light, take, rng, size, (float(rng.uniform(0.1, 0.9)), float(rng.uniform(0.1, 0.9))))
+        put_object(light, take.others, rng, size, (float(rng.uniform(0.1, 0.9)), float(rng.uniform(0.1, 0.9))))
         return light
 
     return take.saved(take.shot(base), *(take.shot(seen_change(base, change)) for _ in range(2)))
 
 
 def light_switched(take: Take) -> list[bytes]:
-    """A lamp goes on: a small bright spot and a wide, weak glow."""
+    """A lamp goes on, then another one instead: a small bright spot and a wide, weak glow."""
     rng, base = take.rng, take.light()
     height, width = base.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
@@ -181,7 +106,7 @@ def light_switched(take: Take) -> list[bytes]:
         tint = np.array([1.0, rng.uniform(0.75, 1), rng.uniform(0.4, 0.9)], np.float32)
         return base * (1 + glow[..., None] * tint) + lamp[..., None] * tint
 
-    return take.saved(take.shot(base), take.shot(seen_change(base, change)))
+    return take.saved(take.shot(base), *(take.shot(seen_change(base, change)) for _ in range(2)))
 
 
 def sign_changed(take: Take) -> list[bytes]:
