@@ -25,13 +25,14 @@ from starlette.types import Receive, Scope, Send
 
 from dedupd.api.decode import json_of, number_in_path, query_of
 from dedupd.api.event_stream import EventStreams
+from dedupd.api.explaining import SHEET_MEDIA, Named, PairAnswers
 from dedupd.api.failures import RefusedError, failure_response
 from dedupd.api.openapi import describe_api
-from dedupd.api.pictures import PictureAnswers, relations_down_to
+from dedupd.api.pictures import PictureAnswers, PictureReads, relations_down_to
 from dedupd.api.report_source import ReportSource
 from dedupd.api.routes import ROUTES, RouteSpec
 from dedupd.api.standing import StandingAnswers
-from dedupd.api.upload import receive_image
+from dedupd.api.upload import receive_image, receive_pair
 from dedupd.core.errors import DedupdError, NotFoundError, RequestError
 from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache
 from dedupd.core.records import ContentId
@@ -40,6 +41,7 @@ from dedupd.protocol.requests import (
     MAX_JSON_BYTES,
     EventsQuery,
     ExplainQuery,
+    ExplainUploadQuery,
     FindQuery,
     GroupsQuery,
     HaveRequest,
@@ -78,9 +80,9 @@ class Application:
     ) -> None:
         self._stopping = threading.Event()
         self._standing = StandingAnswers(library=library, control=control)
-        self._pictures = PictureAnswers(
-            library=library, reader=reader, matcher=matcher, groups=groups, stopping=self._stopping
-        )
+        reads = PictureReads(reader, self._stopping)
+        self._pictures = PictureAnswers(library=library, reader=reader, matcher=matcher, groups=groups, reads=reads)
+        self._pairs = PairAnswers(library=library, matcher=matcher, reads=reads)
         self._streams = EventStreams(library, self._stopping)
         self._reports = reports
         self._previews = previews
@@ -189,7 +191,26 @@ class Application:
     async def _explain(self, request: Request) -> Response:
         query = query_of(request, ExplainQuery)
         async with self._questions:
-            return _json(await run_in_threadpool(self._pictures.explain, query))
+            return await self._pair(Named(query.a), Named(query.b), query.format)
+
+    async def _explain_upload(self, request: Request) -> Response:
+        query = query_of(request, ExplainUploadQuery)
+        if query.a and query.b:
+            raise RequestError("Both pictures are named, so there is nothing to send: ask with GET.")
+        a_bytes = None if query.a or query.b else query.a_bytes
+        limit_bytes, directory = self._max_image_bytes, self._upload_dir
+        async with (
+            self._questions,
+            receive_pair(request, a_bytes=a_bytes, limit_bytes=limit_bytes, directory=directory) as (first, second),
+        ):
+            a = Named(query.a) if query.a else Named(query.name_a, first)
+            b = Named(query.b) if query.b else Named(query.name_b, first if second is None else second)
+            return await self._pair(a, b, query.format)
+
+    async def _pair(self, a: Named, b: Named, form: str) -> Response:
+        if form == "json":
+            return _json(await run_in_threadpool(self._pairs.explain, a, b))
+        return Response(await run_in_threadpool(self._pairs.draw, a, b, form), media_type=SHEET_MEDIA[form])
 
     async def _events(self, request: Request) -> Response:
         query = query_of(request, EventsQuery)

@@ -44,8 +44,8 @@ class RefusedError(Exception):
 class BadPictureError(UnreadableImageError):
     """The picture that was sent cannot be read; carries the problem's code for the answer."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(f"The picture cannot be read: {problem.detail or problem.code}")
+    def __init__(self, problem: Problem, which: str = "The picture") -> None:
+        super().__init__(f"{which} cannot be read: {problem.detail or problem.code}")
         self.problem = problem
 
 

@@ -32,10 +32,9 @@ from dedupd.protocol.pictures import (
     HaveMessage,
     KnownMessage,
     MatchMessage,
-    PairMessage,
     PictureMessage,
 )
-from dedupd.protocol.requests import ExplainQuery, GroupsQuery, HaveRequest
+from dedupd.protocol.requests import GroupsQuery, HaveRequest
 from dedupd.protocol.text import path_text
 
 _CONTENT_REFERENCE = re.compile(r"content:([0-9]{1,15})")
@@ -53,14 +52,14 @@ def relations_down_to(lowest: str) -> frozenset[Relation]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Gallery:
+class Gallery:
     """Looks contents up within one view."""
 
     view: LibraryView
     roots: dict[RootId, RootRecord]
 
     @classmethod
-    def of(cls, view: LibraryView) -> _Gallery:
+    def of(cls, view: LibraryView) -> Gallery:
         return cls(view, {root.id: root for root in view.roots()})
 
     def picture(self, content: ContentId) -> PictureMessage | None:
@@ -111,17 +110,48 @@ class _Gallery:
         return total
 
 
+class PictureReads:
+    """Reads what clients send. Waits for its turn, no longer than the server runs."""
+
+    def __init__(self, reader: ImageReader, stopping: threading.Event) -> None:
+        self._reader = reader
+        self._stopping = stopping
+
+    def read(self, fd: int) -> ReadFile:
+        """What is behind a descriptor, which the reader closes.
+
+        Raises:
+            BadPictureError: it could not be read at all; a picture that cannot be decoded is in the answer.
+            RetryError: the server stops, or has too much to do.
+        """
+        future = self._reader.read_descriptor(fd, priority=Priority.QUESTION)
+        for _ in range(int(_READ_TIMEOUT_S / _STOP_LOOK_S)):
+            try:
+                read = future.result(_STOP_LOOK_S)
+            except TimeoutError:
+                if self._stopping.is_set():
+                    break
+                continue
+            except CancelledError:
+                break
+            if isinstance(read, Problem):
+                raise BadPictureError(read)
+            return read
+        future.cancel()
+        raise RetryError("The picture was not read: the daemon is stopping or has too much to do.")
+
+
 class PictureAnswers:
     """Answers about pictures from the store, the groups, the reader and the matcher."""
 
     def __init__(
-        self, *, library: Library, reader: ImageReader, matcher: Matcher, groups: Groups, stopping: threading.Event
+        self, *, library: Library, reader: ImageReader, matcher: Matcher, groups: Groups, reads: PictureReads
     ) -> None:
         self._library = library
         self._reader = reader
         self._matcher = matcher
         self._groups = groups
-        self._stopping = stopping
+        self._reads = reads
 
     def groups(self, query: GroupsQuery) -> GroupsMessage:
         """One page. A group that went since the page before is a NotFoundError: the reader starts over."""
@@ -134,7 +164,7 @@ class PictureAnswers:
             start = at + 1
         page = everything[start : start + query.limit]
         with self._library.view() as view:
-            gallery = _Gallery.of(view)
+            gallery = Gallery.of(view)
             messages = [gallery.group(group) for group in page]
         is_last = start + query.limit >= len(everything)
         return GroupsMessage(
@@ -151,7 +181,7 @@ class PictureAnswers:
             group = self._groups.find(content) or self._groups.holding(content)
         if group is not None:
             with self._library.view() as view:
-                message = _Gallery.of(view).group(group)
+                message = Gallery.of(view).group(group)
             if message is not None:
                 return message
         raise NotFoundError(f"There is no group {number}. `dedupctl groups` lists them; a group goes with its files.")
@@ -161,7 +191,7 @@ class PictureAnswers:
         known: list[KnownMessage] = []
         unknown: list[str] = []
         with self._library.view() as view:
-            gallery = _Gallery.of(view)
+            gallery = Gallery.of(view)
             for digest in dict.fromkeys(request.digests):
                 record = view.content_by_digest(bytes.fromhex(digest))
                 files = [] if record is None else view.files_of(record.id)
@@ -177,7 +207,7 @@ class PictureAnswers:
         """What the library holds of the picture behind a descriptor, which the reader closes."""
         again = os.dup(fd)
         try:
-            return self._find(self._read(fd), again, is_strict=is_strict)
+            return self._find(self._reads.read(fd), again, is_strict=is_strict)
         finally:
             os.close(again)
 
@@ -196,7 +226,7 @@ class PictureAnswers:
         found = self._matcher.find(replace(read, image=image), pixel_digest=pixel_digest)
         matches = []
         with self._library.view() as view:
-            gallery = _Gallery.of(view)
+            gallery = Gallery.of(view)
             for match in found:
                 if is_strict and match.relation not in _PIXEL_RELATIONS:
                     continue
@@ -220,41 +250,8 @@ class PictureAnswers:
             matches=tuple(matches),
         )
 
-    def explain(self, query: ExplainQuery) -> PairMessage:
-        """Why two contents are together or not. Paths are looked up in the records, never opened."""
-        with self._library.view() as view:
-            first, second = _named_content(view, query.a), _named_content(view, query.b)
-            if first.id == second.id:
-                picture = _Gallery.of(view).picture(first.id)
-                assert picture is not None  # found in this very view
-                return convert.same_content_message(picture)
-        edge = self._matcher.explain(min(first.id, second.id), max(first.id, second.id))
-        with self._library.view() as view:
-            gallery = _Gallery.of(view)
-            a, b = gallery.picture(edge.a), gallery.picture(edge.b)
-        if a is None or b is None:
-            raise NotFoundError("One of the two pictures went while they were compared.")
-        return convert.pair_message(edge, a, b)
 
-    def _read(self, fd: int) -> ReadFile:
-        future = self._reader.read_descriptor(fd, priority=Priority.QUESTION)
-        for _ in range(int(_READ_TIMEOUT_S / _STOP_LOOK_S)):
-            try:
-                read = future.result(_STOP_LOOK_S)
-            except TimeoutError:
-                if self._stopping.is_set():
-                    break
-                continue
-            except CancelledError:
-                break
-            if isinstance(read, Problem):
-                raise BadPictureError(read)
-            return read
-        future.cancel()
-        raise RetryError("The picture was not read: the daemon is stopping or has too much to do.")
-
-
-def _named_content(view: LibraryView, name: str) -> ContentRecord:
+def named_content(view: LibraryView, name: str) -> ContentRecord:
     """The content that a person named, by number or by path."""
     if match := _CONTENT_REFERENCE.fullmatch(name):
         number = int(match[1])

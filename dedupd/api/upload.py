@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -31,7 +33,59 @@ async def receive_image(request: Request, *, limit_bytes: int, directory: Path |
         return os.dup(file.fileno())
 
 
-async def _receive_into(file: IO[bytes], request: Request, limit_bytes: int) -> int:
+@asynccontextmanager
+async def receive_pair(
+    request: Request, *, a_bytes: int | None, limit_bytes: int, directory: Path | None
+) -> AsyncIterator[tuple[int, int | None]]:
+    """Descriptors of what the body holds, closed at the end: of one picture, or of A's first bytes and of the rest.
+
+    Args:
+        request: whose body it is.
+        a_bytes: how many bytes are the first picture's; None: the body is one picture.
+        limit_bytes: of one picture.
+        directory: where the unlinked files are made.
+    """
+    if a_bytes is None:
+        fd = await receive_image(request, limit_bytes=limit_bytes, directory=directory)
+        try:
+            yield fd, None
+        finally:
+            os.close(fd)
+        return
+    if not 0 < a_bytes <= limit_bytes:
+        raise RequestError(f"a_bytes must say how many of the body's bytes are A's, 1 … {limit_bytes}.")
+    with (
+        await run_in_threadpool(_temporary_file, directory) as a,
+        await run_in_threadpool(_temporary_file, directory) as b,
+    ):
+        size_bytes = await _receive_into(_Split(a, b, a_bytes), request, a_bytes + limit_bytes)
+        if size_bytes <= a_bytes:
+            raise RequestError("The body ends before B begins: send A's bytes, then B's.")
+        yield a.fileno(), b.fileno()
+
+
+class _Split:
+    """Writes the first bytes into one file and the rest into another."""
+
+    def __init__(self, first: IO[bytes], rest: IO[bytes], first_bytes: int) -> None:
+        self._first, self._rest = first, rest
+        self._left_bytes = first_bytes
+
+    def write(self, piece: bytes, /) -> int:
+        head, tail = piece[: self._left_bytes], piece[self._left_bytes :]
+        if head:
+            self._first.write(head)
+            self._left_bytes -= len(head)
+        if tail:
+            self._rest.write(tail)
+        return len(piece)
+
+
+class _Sink(Protocol):
+    def write(self, piece: bytes, /) -> int: ...
+
+
+async def _receive_into(file: _Sink, request: Request, limit_bytes: int) -> int:
     size_bytes = 0
     pending = bytearray()
     pieces = aiter(request.stream())

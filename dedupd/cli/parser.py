@@ -126,10 +126,16 @@ def _add_questions(commands: argparse._SubParsersAction[_Parser]) -> None:
         commands,
         "explain",
         "why two pictures are together, or not",
-        "dedupctl explain a.jpg b.jpg\ndedupctl explain content:17 content:23 --json",
+        "dedupctl explain a.jpg b.jpg\ndedupctl explain a.jpg b.jpg --image difference.png\n"
+        "dedupctl explain content:17 content:23 --json",
+        notes="A and B may lie outside the library too; then they are sent to the daemon, which keeps nothing of them.",
     )
-    explain.add_argument("a", metavar="A", help="a path in the library, or content:NUMBER")
-    explain.add_argument("b", metavar="B", help="a path in the library, or content:NUMBER")
+    explain.add_argument("a", metavar="A", help="a picture's path, or content:NUMBER")
+    explain.add_argument("b", metavar="B", help="a picture's path, or content:NUMBER")
+    explain.add_argument(
+        "--image", metavar="FILE", help="write a picture of both and what differs (.png, .jpg or .webp)"
+    )
+    explain.add_argument("--force", action="store_true", help="replace FILE if it is there")
 
 
 def _add_control(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from dedupd.client.body import Pieces
 from dedupd.client.connection import START_IT, UnixConnection, connect
 from dedupd.client.event_frames import frames_of
 from dedupd.client.refusals import refusal
@@ -24,7 +25,7 @@ from dedupd.protocol.events import EventMessage
 from dedupd.protocol.paths import default_socket_paths
 from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage
 from dedupd.protocol.report import ReportMessage
-from dedupd.protocol.requests import DuplicateRelation, HaveRequest, ReportFormat, RescanRequest
+from dedupd.protocol.requests import DuplicateRelation, HaveRequest, ReportFormat, RescanRequest, SheetFormat
 from dedupd.protocol.status import (
     ForgottenMessage,
     ProblemsMessage,
@@ -42,6 +43,7 @@ _PICTURE_TIMEOUT_S = 180.0  # above the daemon's own limit for reading a picture
 _SILENCE_S = 40.0  # a stream says something every 15 s; after two and a half of these it is taken for dead
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 5.0
 _PIECE_BYTES = 256 * 1024
+_LONGEST_NAME = 255  # bytes; file systems have none longer
 
 
 class Client:
@@ -118,9 +120,22 @@ class Client:
         wanted = HaveRequest(digests=tuple(digests))
         return self._ask("POST", "/v1/have", HaveMessage, body=msgspec.json.encode(wanted))
 
-    def explain(self, a: bytes, b: bytes) -> PairMessage:
-        """Why two pictures are together or not; each an absolute path or b"content:NUMBER"."""
-        return self._ask("GET", "/v1/explain", PairMessage, query={"a": a, "b": b}, timeout_s=_PICTURE_TIMEOUT_S)
+    def explain(self, a: bytes | IO[bytes], b: bytes | IO[bytes]) -> PairMessage:
+        """Why two pictures are together or not.
+
+        Args:
+            a: an absolute path in the library or b"content:NUMBER", or a file open for reading, which is sent.
+            b: the same of the other.
+        """
+        method, query, body = _pair_question(a, b)
+        return self._ask(method, "/v1/explain", PairMessage, query=query, body=body, timeout_s=_PICTURE_TIMEOUT_S)
+
+    def draw_pair(self, a: bytes | IO[bytes], b: bytes | IO[bytes], image_format: SheetFormat) -> bytes:
+        """The same as a picture for people, in a file's bytes."""
+        method, query, body = _pair_question(a, b)
+        with closing(self._connect(_PICTURE_TIMEOUT_S)) as connection:
+            query = {**query, "format": image_format}
+            return _read(self._exchange(connection, method, "/v1/explain", query=query, body=body))
 
     def preview(self, content: int) -> bytes:
         """A small JPEG of a content."""
@@ -171,7 +186,7 @@ class Client:
         answer: type[T],
         *,
         query: Query | None = None,
-        body: bytes | IO[bytes] | None = None,
+        body: bytes | IO[bytes] | Pieces | None = None,
         timeout_s: float = _ANSWER_TIMEOUT_S,
     ) -> T:
         with closing(self._connect(timeout_s)) as connection:
@@ -191,16 +206,14 @@ class Client:
         route: str,
         *,
         query: Query | None = None,
-        body: bytes | IO[bytes] | None = None,
+        body: bytes | IO[bytes] | Pieces | None = None,
     ) -> http.client.HTTPResponse:
         """Send a request and read the answer's head; raises the error that a refusal stands for."""
         target = f"{route}?{urlencode(query, quote_via=quote)}" if query else route
         headers = {"Connection": "close"}
         if body is not None and not isinstance(body, bytes):
-            headers |= {
-                "Content-Type": "application/octet-stream",
-                "Content-Length": str(os.fstat(body.fileno()).st_size),
-            }
+            size_bytes = sum(body.sizes) if isinstance(body, Pieces) else os.fstat(body.fileno()).st_size
+            headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
         elif body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -213,6 +226,24 @@ class Client:
         if response.status >= 400:
             raise refusal(response.status, _read(response))
         return response
+
+
+def _pair_question(a: bytes | IO[bytes], b: bytes | IO[bytes]) -> tuple[str, Query, Pieces | None]:
+    """Method, query and body that ask about two pictures."""
+    query: dict[str, str | bytes | int] = {}
+    sent = []
+    for which, picture in (("a", a), ("b", b)):
+        if isinstance(picture, bytes):
+            query[which] = picture
+        else:
+            query[f"name_{which}"] = os.fsencode(Path(str(picture.name)).name)[:_LONGEST_NAME]
+            sent.append(picture)
+    if not sent:
+        return "GET", query, None
+    body = Pieces(sent)
+    if len(sent) == 2:
+        query["a_bytes"] = body.sizes[0]
+    return "POST", query, body
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

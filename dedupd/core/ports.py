@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dedupd.core.events import Event, Fact
 from dedupd.core.grouping import Group
+from dedupd.core.illustration import Figures, Illustrated, SheetWords
 from dedupd.core.records import (
     Capture,
     ContentId,
@@ -87,6 +88,24 @@ class EvidenceSide:
     height_px: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSide:
+    """One of two pictures to be shown to people."""
+
+    side: EvidenceSide
+    source: bytes | int | None  # where to decode it larger: an absolute path, or an open descriptor; None: nowhere
+    digest: bytes  # of the content: a source that holds other bytes by now is not drawn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullSide:
+    """One of two pictures to compare in full."""
+
+    side: EvidenceSide
+    source: bytes | int  # an absolute path, or an open descriptor
+    digest: bytes  # of the content: a source that holds other bytes by now is not looked at
+
+
 class ImageReader(Protocol):
     """Reads untrusted bytes in worker processes. Thread-safe; futures never raise for what a file contains."""
 
@@ -107,6 +126,23 @@ class ImageReader(Protocol):
 
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """A second look at a candidate pair."""
+
+    def compare_fully(
+        self, a: FullSide, b: FullSide, evidence: Evidence, *, priority: Priority
+    ) -> Future[Evidence | Problem]:
+        """A third look, at the full pictures of a pair of which `compare` found this evidence.
+
+        The answer is the evidence with what the full pictures add. The reader closes descriptors, whatever comes of it.
+        """
+
+    def illustrate(
+        self, a: ShownSide, b: ShownSide, words: SheetWords | None, *, priority: Priority
+    ) -> Future[Illustrated | Problem]:
+        """Evidence, figures and, with words, the sheet of any two pictures.
+
+        The sheet is drawn from the sources where they can be read, else from the previews. The reader closes
+        descriptors, whatever comes of it.
+        """
 
     def close(self) -> None:
         """Stop the workers; work not begun is cancelled."""
@@ -413,6 +449,25 @@ class Lister(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A picture that was sent and read, of which the library holds no equal bytes."""
+
+    read: ReadFile  # with its image
+    fd: int  # its bytes; whoever asks keeps it open until the answer is there, and closes it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A pair as somebody asked for it, A first."""
+
+    a: ContentRecord  # id 0: not in the library
+    b: ContentRecord
+    edge: Edge  # what was decided, as stored or as it would be; ids and evidence in the order of ids
+    evidence: Evidence | None  # seen from A; None where the pictures cannot be looked at from there now
+    figures: Figures | None  # None where they cannot be looked at, or do not lie on each other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundMatch:
     """A content of the library that a picture asked about matches."""
 
@@ -433,8 +488,20 @@ class Matcher(Protocol):
         picture can tell whether they are equal (a full decode); None when it cannot be made.
         """
 
-    def explain(self, a: ContentId, b: ContentId) -> Edge:
-        """Why two contents are together or not: the stored edge, or one made now (it may say DIFFERENT)."""
+    def explain(self, a: ContentId | Upload, b: ContentId | Upload) -> Explained:
+        """Why two pictures are together or not: the stored edge, or one made now (it may say DIFFERENT).
+
+        Raises:
+            NotFoundError: a content is not in the library, or neither stored nor readable now.
+        """
+
+    def draw(self, a: ContentId | Upload, b: ContentId | Upload, words: SheetWords) -> bytes:
+        """The sheet of two pictures, in the format that the words name.
+
+        Raises:
+            NotFoundError: a content is not in the library, or cannot be shown now.
+            RetryError: the decode workers failed on it.
+        """
 
 
 class Groups(Protocol):

@@ -25,6 +25,7 @@ from dedupd.imaging.limits import MIB, DecodeLimits
 from dedupd.index.catch_up import OpenedIndex, open_index, save_snapshot
 from dedupd.pipeline.compare import Comparer
 from dedupd.pipeline.describe import Describe
+from dedupd.pipeline.explain import Explainer
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.intake import Intake
 from dedupd.pipeline.link import Link
@@ -152,6 +153,7 @@ def build_engine(
         index=opened.index,
         comparer=comparer,
         groups=groups,
+        explainer=Explainer(library=library, reader=reader, comparer=comparer),
         candidates=settings.match.candidates,
     )
     link = Link(

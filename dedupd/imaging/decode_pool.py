@@ -16,9 +16,19 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from dedupd.core.errors import RetryError
-from dedupd.core.ports import EvidenceSide, Priority, ReadFile
+from dedupd.core.illustration import Illustrated, SheetWords
+from dedupd.core.ports import EvidenceSide, FullSide, Priority, ReadFile, ShownSide
 from dedupd.core.records import Evidence, Problem, ProblemCode
-from dedupd.imaging.jobs import CompareJob, Job, PixelDigestJob, ReadJob, Source, problem
+from dedupd.imaging.jobs import (
+    CompareFullyJob,
+    CompareJob,
+    IllustrateJob,
+    Job,
+    PixelDigestJob,
+    ReadJob,
+    Source,
+    problem,
+)
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.worker_process import WorkerDiedError, WorkerProcess, WorkerTimeoutError
 
@@ -63,12 +73,23 @@ class DecodePool:
 
     def pixel_digest(self, source: bytes | int, *, priority: Priority) -> Future[bytes | Problem]:
         """See the port. Reads a descriptor from the start, whatever its offset."""
-        opened = Source(None, source) if isinstance(source, int) else Source(source)
-        return self._submit(PixelDigestJob(opened), priority)
+        return self._submit(PixelDigestJob(Source.of(source)), priority)
 
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """See the port."""
         return self._submit(CompareJob(a, b), priority)
+
+    def compare_fully(
+        self, a: FullSide, b: FullSide, evidence: Evidence, *, priority: Priority
+    ) -> Future[Evidence | Problem]:
+        """See the port. Reads descriptors from the start, whatever their offset."""
+        return self._submit(CompareFullyJob(a, b, evidence), priority)
+
+    def illustrate(
+        self, a: ShownSide, b: ShownSide, words: SheetWords | None, *, priority: Priority
+    ) -> Future[Illustrated | Problem]:
+        """See the port. Reads descriptors from the start, whatever their offset."""
+        return self._submit(IllustrateJob(a, b, words), priority)
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that run now."""

@@ -15,9 +15,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage, EvidenceSide, ReadFile
+from dedupd.core.illustration import Illustrated, SheetWords
+from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage, EvidenceSide, FullSide, ReadFile, ShownSide
 from dedupd.core.records import DIGEST_BYTES, Evidence, Problem, ProblemCode
 from dedupd.imaging import wire
+from dedupd.imaging.limits import RENDER_SIDE_PX, UnreadableImageError
 from dedupd.imaging.opening import check_regular, open_regular
 from dedupd.imaging.worker_process import WorkerDiedError, WorkerProcess
 
@@ -35,6 +37,11 @@ class Source:
     def __init__(self, path: bytes | None, fd: int | None = None) -> None:
         self._path = path
         self._fd = fd
+
+    @classmethod
+    def of(cls, source: bytes | int) -> Source:
+        """Of a path or a descriptor."""
+        return cls(None, source) if isinstance(source, int) else cls(source)
 
     def descriptor(self) -> int:
         """The open descriptor, the same one at a second attempt; UnreadableImageError if it is no regular file."""
@@ -150,6 +157,92 @@ class CompareJob(Job[Evidence]):
                 return problem(code, detail)
             case _:
                 raise WorkerDiedError("an answer to another question")
+
+
+class CompareFullyJob(Job[Evidence]):
+    """Compare two full pictures."""
+
+    def __init__(self, a: FullSide, b: FullSide, evidence: Evidence) -> None:
+        super().__init__()
+        self._sources = Source.of(a.source), Source.of(b.source)
+        self._request = wire.CompareFully(_side(a.side), _side(b.side), a.digest, b.digest, evidence)
+
+    def attempt(self, worker: WorkerProcess) -> Evidence | Problem:
+        first, second = (source.descriptor() for source in self._sources)
+        reply = worker.ask(self._request, fd=first)
+        if isinstance(reply, wire.AwaitingSecond):
+            reply = worker.ask(wire.Second(), fd=second)
+        match reply:
+            case wire.Compared(evidence):
+                return evidence
+            case wire.Failed(code, detail):
+                return problem(code, detail)
+            case _:
+                raise WorkerDiedError("an answer to another question")
+
+    def close(self) -> None:
+        for source in self._sources:
+            source.close()
+
+
+class IllustrateJob(Job[Illustrated]):
+    """Compare two previews, measure the figures, draw the sheet from the files where they can be read."""
+
+    def __init__(self, a: ShownSide, b: ShownSide, words: SheetWords | None) -> None:
+        super().__init__()
+        self._sides = _side(a.side), _side(b.side)
+        self._sources = _source(a.source), _source(b.source)
+        self._digests = a.digest, b.digest
+        self._words = words
+        self._is_first_attempt = True
+
+    def attempt(self, worker: WorkerProcess) -> Illustrated | Problem:
+        # A worker that died may have died of a file: the second attempt draws from the previews.
+        may_render, self._is_first_attempt = self._is_first_attempt and self._words is not None, False
+        large_a, large_b = (
+            self._rendered(worker, source, digest) if may_render else None
+            for source, digest in zip(self._sources, self._digests, strict=True)
+        )
+        match worker.ask(wire.Illustrate(*self._sides, large_a, large_b, self._words)):
+            case wire.Shown(illustrated):
+                return illustrated
+            case wire.Failed(code, detail):
+                return problem(code, detail)
+            case _:
+                raise WorkerDiedError("an answer to another question")
+
+    def close(self) -> None:
+        for source in self._sources:
+            if source is not None:
+                source.close()
+
+    def _rendered(self, worker: WorkerProcess, source: Source | None, digest: bytes) -> wire.Rendered | None:
+        """The picture in a size for people; None where its file cannot be read, then its preview has to do."""
+        if source is None:
+            return None
+        try:
+            reply = worker.ask(wire.Render(digest), fd=source.descriptor())
+        except UnreadableImageError:
+            return None
+        match reply:
+            case wire.Rendered(pixels, width, height):
+                if not _is_rendered(pixels, width, height):
+                    raise WorkerDiedError("a picture of another size than it says")
+                return reply
+            case wire.Failed():
+                return None
+            case _:
+                raise WorkerDiedError("an answer to another question")
+
+
+def _is_rendered(pixels: bytes, width_px: int, height_px: int) -> bool:
+    """Whether raw RGB bytes are a picture of that size, no larger than a sheet's panel."""
+    is_bounded = 0 < width_px <= RENDER_SIDE_PX and 0 < height_px <= RENDER_SIDE_PX
+    return is_bounded and len(pixels) == width_px * height_px * 3
+
+
+def _source(source: bytes | int | None) -> Source | None:
+    return None if source is None else Source.of(source)
 
 
 def _side(side: EvidenceSide) -> wire.Side:

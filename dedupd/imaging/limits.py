@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dedupd.core.records import ProblemCode
 
 MIB = 1024 * 1024
+RENDER_SIDE_PX = 800  # long side of a picture decoded for people; one panel of a sheet is no larger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

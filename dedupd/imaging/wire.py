@@ -1,7 +1,7 @@
 """The messages between the pool and a worker, and how they lie on the socket.
 
 A frame is a 4-byte little-endian length and a msgpack message; a file descriptor may ride on a frame's first byte.
-Carries no path: a worker never learns what a file is called. Owns nothing.
+Carries no path: a worker never learns where a file is, and its name only where it writes it on a sheet. Owns nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from dedupd.core.illustration import Illustrated, SheetWords
 from dedupd.core.records import Capture, Evidence, FileStat, ProblemCode, Quality
 from dedupd.imaging.limits import MIB, DecodeLimits
 
@@ -57,6 +58,44 @@ class Compare(msgspec.Struct, frozen=True, tag="compare"):
     b: Side
 
 
+class Render(msgspec.Struct, frozen=True, tag="render"):
+    """Decode the file whose descriptor rides on this frame for a sheet; answered by Rendered or Failed."""
+
+    digest: bytes  # what the file must hold still
+
+
+class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
+    """Ends a Render: RGB in row order."""
+
+    pixels: bytes
+    width_px: int
+    height_px: int
+
+
+class Illustrate(msgspec.Struct, frozen=True, tag="illustrate"):
+    """Compare two previews, measure the usual figures, draw the sheet; answered by Shown or Failed."""
+
+    a: Side
+    b: Side
+    large_a: Rendered | None
+    large_b: Rendered | None
+    words: SheetWords | None  # None: no sheet
+
+
+class CompareFully(msgspec.Struct, frozen=True, tag="compare-fully"):
+    """Compare two pictures in full; a's descriptor rides on this frame. Answered by AwaitingSecond or Failed."""
+
+    a: Side
+    b: Side
+    digest_a: bytes  # what the files must hold still
+    digest_b: bytes
+    evidence: Evidence  # of the previews
+
+
+class Second(msgspec.Struct, frozen=True, tag="second"):
+    """The answer to AwaitingSecond: b's descriptor rides on this frame. Answered by Compared or Failed."""
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """First frame from a worker: limits are set, libraries are loaded."""
 
@@ -88,6 +127,10 @@ class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
     """Ends a Read whose digest the pool knew."""
 
 
+class AwaitingSecond(msgspec.Struct, frozen=True, tag="awaiting-second"):
+    """The first picture of a CompareFully is decoded."""
+
+
 class PixelsDigested(msgspec.Struct, frozen=True, tag="pixels-digested"):
     """Ends a DigestPixels."""
 
@@ -95,9 +138,15 @@ class PixelsDigested(msgspec.Struct, frozen=True, tag="pixels-digested"):
 
 
 class Compared(msgspec.Struct, frozen=True, tag="compared"):
-    """Ends a Compare."""
+    """Ends a Compare or a CompareFully."""
 
     evidence: Evidence
+
+
+class Shown(msgspec.Struct, frozen=True, tag="shown"):
+    """Ends an Illustrate."""
+
+    illustrated: Illustrated
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -107,8 +156,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     detail: str
 
 
-Request = Setup | Read | Verdict | DigestPixels | Compare
-Reply = Ready | Digested | Described | Skipped | PixelsDigested | Compared | Failed
+Request = Setup | Read | Verdict | DigestPixels | Compare | CompareFully | Second | Render | Illustrate
+Reply = Ready | Digested | Described | Skipped | PixelsDigested | AwaitingSecond | Compared | Rendered | Shown | Failed
 
 request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)

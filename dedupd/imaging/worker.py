@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 from dedupd.core.records import FileStat, ProblemCode
 from dedupd.imaging import wire
@@ -27,6 +28,7 @@ from dedupd.imaging.limits import MIB, DecodeLimits, UnreadableImageError
 from dedupd.imaging.picture import prepare_decoders
 
 if TYPE_CHECKING:
+    from dedupd.core.arrays import Pixels
     from dedupd.imaging.prepared_side import PreparedSide
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
@@ -114,6 +116,12 @@ class Worker:
                 return wire.PixelsDigested(pixel_digest(data, self._limits))
             case wire.Compare():
                 return self._compare(request)
+            case wire.CompareFully() if fd is not None:
+                return self._compare_fully(request, fd)
+            case wire.Render() if fd is not None:
+                return self._render(fd, request.digest)
+            case wire.Illustrate():
+                return self._illustrate(request)
             case _:
                 raise EOFError  # not a pool of this version
 
@@ -144,6 +152,39 @@ class Worker:
 
         return wire.Compared(compare_images(self._prepared(request.a), self._prepared(request.b)))
 
+    def _compare_fully(self, request: wire.CompareFully, fd: int) -> wire.Reply:
+        from dedupd.imaging.fine_look import look_closely  # noqa: PLC0415 - see _compare
+        from dedupd.imaging.full_picture import decode_full  # noqa: PLC0415
+
+        full_a = decode_full(read_expected(fd, request.digest_a, self._limits), self._limits)
+        wire.send(self._sock, wire.AwaitingSecond())
+        second, fd_b = wire.receive_with_descriptor(self._sock, wire.request_decoder)
+        if fd_b is None or not isinstance(second, wire.Second):
+            raise EOFError  # not a pool of this version
+        try:
+            full_b = decode_full(read_expected(fd_b, request.digest_b, self._limits), self._limits)
+        finally:
+            os.close(fd_b)
+        a, b = self._prepared(request.a), self._prepared(request.b)
+        return wire.Compared(look_closely(a, full_a, b, full_b, request.evidence))
+
+    def _render(self, fd: int, digest: bytes) -> wire.Reply:
+        from dedupd.imaging.render import render  # noqa: PLC0415 - few workers ever draw a sheet
+
+        data, _ = read_unchanged(fd, self._limits)
+        if content_digest(data) != digest:
+            raise UnreadableImageError(ProblemCode.CHANGING, "the file holds another picture by now")
+        pixels = render(data, self._limits)
+        height, width, _ = pixels.shape
+        return wire.Rendered(pixels.tobytes(), width, height)
+
+    def _illustrate(self, request: wire.Illustrate) -> wire.Reply:
+        from dedupd.imaging.examine import examine  # noqa: PLC0415 - see _render
+
+        large_a, large_b = (_pixels(large) for large in (request.large_a, request.large_b))
+        a, b = self._prepared(request.a), self._prepared(request.b)
+        return wire.Shown(examine(a, b, large_a=large_a, large_b=large_b, words=request.words))
+
     def _prepared(self, side: wire.Side) -> PreparedSide:
         from dedupd.imaging.evidence import prepare  # noqa: PLC0415 - see _compare
 
@@ -156,6 +197,24 @@ class Worker:
             if len(self._sides) > _KEPT_SIDES:
                 self._sides.popitem(last=False)
         return prepared
+
+
+def _pixels(large: wire.Rendered | None) -> Pixels | None:
+    if large is None:
+        return None
+    return np.frombuffer(large.pixels, np.uint8).reshape(large.height_px, large.width_px, 3)
+
+
+def read_expected(fd: int, digest: bytes, limits: DecodeLimits) -> bytes:
+    """All bytes of a regular file that must hold a known content.
+
+    Raises:
+        UnreadableImageError: CHANGING if it holds another one by now, and what `read_unchanged` raises.
+    """
+    data, _ = read_unchanged(fd, limits)
+    if content_digest(data) != digest:
+        raise UnreadableImageError(ProblemCode.CHANGING, "the file holds another picture by now")
+    return data
 
 
 def read_unchanged(fd: int, limits: DecodeLimits) -> tuple[bytes, FileStat]:

@@ -25,6 +25,7 @@ from dedupd.core.ports import (
 from dedupd.core.records import ContentId, ContentRecord, Edge, Evidence, Problem, Relation, RootId
 from dedupd.core.relation import VERIFIER_TAG, decide
 from dedupd.pipeline.facts import present_files
+from dedupd.pipeline.full_look import FullLook, Looked
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.stage import Clock
 
@@ -71,6 +72,7 @@ class Comparer:
     ) -> None:
         self._library = library
         self._reader = reader
+        self._full_look = FullLook(reader)
         self._previews = previews
         self._clock = clock
         self._rates = rates
@@ -81,19 +83,21 @@ class Comparer:
         with self._library.view() as view:
             records, todo = self._load(view, pairs)
         edges: list[Edge] = []
-        started: list[tuple[Pair, Future[Evidence | Problem]]] = []
+        started: list[tuple[Pair, tuple[EvidenceSide, EvidenceSide], Future[Evidence | Problem]]] = []
         for pair in todo:
             a, b = records[pair[0]], records[pair[1]]
             if a.image_digest is not None and a.image_digest == b.image_digest:
                 edges.append(self._edge(a, b, _EQUAL_BY_DIGEST))
                 continue
-            sides = self.side(a), self.side(b)
-            if sides[0] is not None and sides[1] is not None:
-                started.append((pair, self._reader.compare(sides[0], sides[1], priority=priority)))
+            side_a, side_b = self.side(a), self.side(b)
+            if side_a is not None and side_b is not None:
+                future = self._reader.compare(side_a, side_b, priority=priority)
+                started.append((pair, (side_a, side_b), future))
             else:
                 _log.warning("compare.unreadable a=%d b=%d", *pair)
         digested: dict[ContentId, ContentRecord] = {}
-        for pair, future in started:
+        seen: list[tuple[Edge, Future[Evidence | Problem] | None]] = []
+        for pair, sides, future in started:
             evidence = future.result()
             if isinstance(evidence, Problem):
                 _log.warning("compare.failed a=%d b=%d code=%s detail=%r", *pair, evidence.code.value, evidence.detail)
@@ -104,7 +108,12 @@ class Comparer:
                 a, b = self._with_pixel_digest(a, priority), self._with_pixel_digest(b, priority)
                 digested.update({c.id: c for c in (a, b) if c.pixel_digest is not None})
                 edge = self._edge(a, b, evidence)
-            edges.append(edge)
+            look = None
+            if self._full_look.pays(a, b, edge):
+                first, second = (Looked(c, s, self.path_of(c.id)) for c, s in zip((a, b), sides, strict=True))
+                look = self._full_look.begin(first, second, edge, priority)
+            seen.append((edge, look))
+        edges += [edge if look is None else self._full_look.concluded(edge, look.result()) for edge, look in seen]
         self._rates.count(compared=len(started), now_s=self._clock.monotonic_s())
         return Verified(
             edges=tuple(e for e in edges if e.relation is not Relation.DIFFERENT),
@@ -126,18 +135,27 @@ class Comparer:
         side_a: EvidenceSide,
         b: ContentRecord,
         pixel_digest: Callable[[], bytes | None] | None = None,
+        *,
+        side_b: EvidenceSide | None = None,
+        pixel_digest_b: Callable[[], bytes | None] | None = None,
+        source: Callable[[], int | None] | None = None,
+        source_b: Callable[[], int | None] | None = None,
     ) -> Edge | None:
-        """A picture, in the library or not (then its id is 0), against a content of the library; stores nothing.
+        """Two pictures, in the library or not (then their id is 0); stores nothing.
 
         Args:
             a: the picture.
             side_a: it, ready to be compared.
-            b: the content of the library.
+            b: the other.
             pixel_digest: makes the digest of a's pixels when a is not in the library.
+            side_b: b, ready to be compared, when it is not in the library.
+            pixel_digest_b: the same of b's pixels.
+            source: opens a, for a look at all its pixels, when it is not in the library; what it gives is closed.
+            source_b: the same of b.
         """
         if a.image_digest is not None and a.image_digest == b.image_digest:
             return self._edge(a, b, _EQUAL_BY_DIGEST)
-        side_b = self.side(b)
+        side_b = side_b or self.side(b)
         if side_b is None:
             return None
         evidence = self._reader.compare(side_a, side_b, priority=Priority.QUESTION).result()
@@ -145,13 +163,21 @@ class Comparer:
             return None
         edge = self._edge(a, b, evidence)
         if _may_have_equal_pixels(a, b, edge):
-            b = self._with_pixel_digest(b, Priority.QUESTION)
+            if pixel_digest_b is not None:
+                b = replace(b, pixel_digest=pixel_digest_b())
+            else:
+                b = self._with_pixel_digest(b, Priority.QUESTION)
             if pixel_digest is not None and b.pixel_digest is not None:
                 a = replace(a, pixel_digest=pixel_digest())
             elif pixel_digest is None:
                 a = self._with_pixel_digest(a, Priority.QUESTION)
             edge = self._edge(a, b, evidence)
-        return edge
+        if not self._full_look.pays(a, b, edge):
+            return edge
+        first = Looked(a, side_a, source() if source is not None else self.path_of(a.id))
+        second = Looked(b, side_b, source_b() if source_b is not None else self.path_of(b.id))
+        look = self._full_look.begin(first, second, edge, Priority.QUESTION)
+        return edge if look is None else self._full_look.concluded(edge, look.result())
 
     def side(self, content: ContentRecord) -> EvidenceSide | None:
         """One picture ready to be compared; its preview is made again from a file when the cache lost it."""
@@ -210,6 +236,10 @@ class Comparer:
                 self._previews.put(content, read.image.preview)
                 return read.image.preview
         return None
+
+    def path_of(self, content: ContentId) -> bytes | None:
+        """Where a file of a content should be; None where none is known."""
+        return next(iter(self._absolute_paths(content)), None)
 
     def _absolute_paths(self, content: ContentId) -> list[bytes]:
         with self._library.view() as view:

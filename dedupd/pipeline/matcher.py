@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from dedupd.core.errors import NotFoundError, UnreadableImageError
+from dedupd.core.errors import UnreadableImageError
+from dedupd.core.illustration import SheetWords
 from dedupd.core.ports import (
     DecodedImage,
     Embedder,
     EmbedItem,
     EvidenceSide,
+    Explained,
     FoundMatch,
     Library,
     ReadFile,
+    Upload,
     VectorIndex,
 )
-from dedupd.core.records import ContentId, ContentRecord, ContentStage, Edge, Problem, Relation
+from dedupd.core.records import ContentId, Edge, Problem, Relation
+from dedupd.pipeline.candidates import PLAIN_INFORMATION, neighbours_in, worth_a_look
 from dedupd.pipeline.compare import Comparer
+from dedupd.pipeline.explain import NOT_STORED, Explainer, as_content
 from dedupd.pipeline.group_book import GroupBook
-
-_NOT_STORED = ContentId(0)  # stands for the picture that was asked about
 
 
 class LibraryMatcher:
@@ -37,6 +40,7 @@ class LibraryMatcher:
         index: VectorIndex,
         comparer: Comparer,
         groups: GroupBook,
+        explainer: Explainer,
         candidates: int,
     ) -> None:
         self._library = library
@@ -44,6 +48,7 @@ class LibraryMatcher:
         self._index = index
         self._comparer = comparer
         self._groups = groups
+        self._explainer = explainer
         self._candidates = candidates
 
     def find(self, read: ReadFile, *, pixel_digest: Callable[[], bytes | None]) -> list[FoundMatch]:
@@ -64,21 +69,13 @@ class LibraryMatcher:
             case None:
                 raise UnreadableImageError("the picture was not decoded, and its bytes are not in the library.")
 
-    def explain(self, a: ContentId, b: ContentId) -> Edge:
-        """The stored edge of two contents, or one made now.
+    def explain(self, a: ContentId | Upload, b: ContentId | Upload) -> Explained:
+        """See the port."""
+        return self._explainer.explain(a, b)
 
-        Raises:
-            NotFoundError: a content is not in the library, or no file of it can be read any more.
-        """
-        with self._library.view() as view:
-            edge = view.edge(min(a, b), max(a, b))
-        edge = edge or self._comparer.explain(a, b)
-        if edge is None:
-            raise NotFoundError(
-                f"contents {a} and {b} cannot be compared: one is not in the library or not readable now. "
-                "Check that its disk is mounted."
-            )
-        return edge
+    def draw(self, a: ContentId | Upload, b: ContentId | Upload, words: SheetWords) -> bytes:
+        """See the port."""
+        return self._explainer.draw(a, b, words)
 
     def _around(self, content: ContentId) -> list[FoundMatch]:
         """A known content: its own files, then its verified duplicates."""
@@ -105,12 +102,11 @@ class LibraryMatcher:
     ) -> list[FoundMatch]:
         item = EmbedItem(digest=read.digest, path=None, small=image.small)
         descriptor = self._embedder.embed([item]).result()[0]
-        [neighbours] = self._index.search(
-            [descriptor.queries],
-            limit=self._candidates,
-            min_similarity=self._embedder.model.candidate_similarity,
-        )
-        asked = _as_content(read, image)
+        model = self._embedder.model
+        [near] = neighbours_in(self._index, [(NOT_STORED, descriptor)], model, self._candidates)
+        is_plain = image.quality.information < PLAIN_INFORMATION
+        neighbours = worth_a_look(near, model, self._candidates, is_plain=is_plain)
+        asked = as_content(read, image)
         with self._library.view() as view:
             ids = {n.content for n in neighbours}
             if image.image_digest is not None:
@@ -141,21 +137,3 @@ def _found(content: ContentId, edge: Edge) -> FoundMatch:
 
 def _sorted(found: list[FoundMatch]) -> list[FoundMatch]:
     return sorted(found, key=lambda m: (m.relation.rank, -m.similarity, m.content))
-
-
-def _as_content(read: ReadFile, image: DecodedImage) -> ContentRecord:
-    return ContentRecord(
-        id=_NOT_STORED,
-        digest=read.digest,
-        size_bytes=read.stat.size_bytes,
-        format=image.format,
-        width_px=image.width_px,
-        height_px=image.height_px,
-        image_digest=image.image_digest,
-        pixel_digest=None,
-        quality=image.quality,
-        capture=image.capture,
-        decoder=image.decoder,
-        stage=ContentStage.DESCRIBED,
-        first_seen_ns=0,
-    )

@@ -12,11 +12,8 @@ from dedupd.core.ports import Progress, RootProgress, WatchHealth
 from dedupd.core.records import (
     Capture,
     ContentRecord,
-    Edge,
-    Evidence,
     FilePath,
     FileRecord,
-    Geometry,
     Relation,
     RootId,
     RootRecord,
@@ -24,13 +21,9 @@ from dedupd.core.records import (
     Sequence,
 )
 from dedupd.protocol.pictures import (
-    BoxMessage,
-    EvidenceMessage,
     FileMessage,
-    GeometryMessage,
     GroupMessage,
     MatchMessage,
-    PairMessage,
     PictureMessage,
 )
 from dedupd.protocol.status import CountsMessage, ProblemMessage, RootMessage, StatusMessage, WatchingMessage
@@ -104,36 +97,6 @@ def group_message(
         keeper_reason=group.keeper_reason,
         members=members,
         related=related,
-    )
-
-
-def pair_message(edge: Edge, a: PictureMessage, b: PictureMessage) -> PairMessage:
-    """The wire form of a verified pair."""
-    return PairMessage(
-        a=a,
-        b=b,
-        relation=edge.relation,
-        similarity=edge.similarity,
-        probability=edge.probability,
-        reason=edge.reason,
-        verifier=edge.verifier,
-        found_at=utc_text(edge.found_at_ns),
-        evidence=_evidence(edge.evidence),
-    )
-
-
-def same_content_message(picture: PictureMessage) -> PairMessage:
-    """Two paths of one content: nothing to look at, the digests are equal."""
-    return PairMessage(
-        a=picture,
-        b=picture,
-        relation=Relation.SAME_BYTES,
-        similarity=1.0,
-        probability=1.0,
-        reason="The files are equal byte for byte.",
-        verifier="digest",
-        found_at=None,
-        evidence=None,
     )
 
 
@@ -221,31 +184,4 @@ def _watching(health: WatchHealth) -> WatchingMessage:
         unwatched_directories=health.unwatched_directories,
         overflows=health.overflows,
         message=health.message,
-    )
-
-
-def _evidence(evidence: Evidence) -> EvidenceMessage:
-    return EvidenceMessage(
-        method=evidence.method,
-        similarity=evidence.similarity,
-        geometry=None if evidence.geometry is None else _geometry(evidence.geometry),
-        residual_low=evidence.residual_low,
-        worst_region=evidence.worst_region,
-        motion_px=evidence.motion_px,
-        tone_change=evidence.tone_change,
-        noise_correlation=evidence.noise_correlation,
-        differences=tuple(
-            BoxMessage(left=box.left, top=box.top, right=box.right, bottom=box.bottom) for box in evidence.differences
-        ),
-    )
-
-
-def _geometry(geometry: Geometry) -> GeometryMessage:
-    return GeometryMessage(
-        scale=geometry.scale,
-        rotation_deg=geometry.rotation_deg,
-        is_mirrored=geometry.is_mirrored,
-        overlap_of_a=geometry.overlap_of_a,
-        overlap_of_b=geometry.overlap_of_b,
-        inliers=geometry.inliers,
     )

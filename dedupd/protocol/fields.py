@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from dedupd.protocol.names import ACTIVITIES, ORIGINS, PROBLEM_CODES, RELATIONS, ROOT_STATES, WATCH_STATES
+from dedupd.protocol.names import ACTIVITIES, ORIGINS, PROBLEM_CODES, RELATIONS, ROOT_STATES, STANDINGS, WATCH_STATES
 
 RelationName = Annotated[str, Meta(extra_json_schema={"enum": list(RELATIONS)})]
 ActivityName = Annotated[str, Meta(extra_json_schema={"enum": list(ACTIVITIES)})]
@@ -14,3 +14,4 @@ RootStateName = Annotated[str, Meta(extra_json_schema={"enum": list(ROOT_STATES)
 WatchStateName = Annotated[str, Meta(extra_json_schema={"enum": list(WATCH_STATES)})]
 OriginName = Annotated[str, Meta(extra_json_schema={"enum": list(ORIGINS)})]
 ProblemName = Annotated[str, Meta(extra_json_schema={"enum": list(PROBLEM_CODES)})]
+StandingName = Annotated[str, Meta(extra_json_schema={"enum": list(STANDINGS)})]

@@ -13,6 +13,7 @@ ACTIVITIES = ("starting", "scanning", "working", "idle", "stopping")
 ROOT_STATES = ("online", "suspect", "offline")
 WATCH_STATES = ("watching", "polling", "partial", "starting", "failed")
 ORIGINS = ("arrival", "scan")
+STANDINGS = ("same", "differs", "contradicts", "unknown")  # of two values side by side
 PROBLEM_CODES = (
     "not-an-image",
     "unsupported-format",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dedupd.protocol.fields import RelationName
+from dedupd.protocol.fields import RelationName, StandingName
 
 
 class FileMessage(Struct, frozen=True, kw_only=True):
@@ -126,10 +126,47 @@ class EvidenceMessage(Struct, frozen=True, kw_only=True):
     tone_change: float
     noise_correlation: float | None
     differences: tuple[BoxMessage, ...]
+    excess: float
+    error_levels: float
+    band_errors: tuple[float, ...]
+    band_gains: tuple[float, ...]
+    chroma_gain: float
+    overlay_share: float  # 0 … 1, share of what both show that text or a watermark on one of them covers
+    overlay_is_on_b: bool
+    frame_offset_px: float
+    protrusion_px: float
+    compared_px: int
+    fine_px: int  # 0: the small pictures left no doubt
+
+
+class FiguresMessage(Struct, frozen=True, kw_only=True):
+    """The literature's figures of the aligned small pictures; decisions are not made from them."""
+
+    width: int  # px, of what both show
+    height: int
+    mse: float  # of luma, 0 … 65025
+    psnr_db: float | None  # null: nothing differs
+    ssim: float  # -1 … 1
+    toned_mse: float  # after one's brightness was brought to the other's
+    toned_psnr_db: float | None
+    toned_ssim: float
+    keypoints_a: int
+    keypoints_b: int
+    matches: int  # keypoints that are each other's nearest
+    agreeing: int  # of these, how many the alignment explains
+
+
+class FactMessage(Struct, frozen=True, kw_only=True):
+    """One thing that is known of two pictures, side by side."""
+
+    name: str
+    a: str | None  # null: this picture does not say
+    b: str | None
+    standing: StandingName
 
 
 class PairMessage(Struct, frozen=True, kw_only=True):
-    """Why two pictures are together or not. `a` is the one with the smaller content number."""
+    """Why two pictures are together or not, `a` and `b` as they were asked for; content 0 is not in the library."""
 
     a: PictureMessage
     b: PictureMessage
@@ -139,4 +176,8 @@ class PairMessage(Struct, frozen=True, kw_only=True):
     reason: str
     verifier: str
     found_at: str | None  # null when both paths hold the same bytes: nothing had to be looked at
-    evidence: EvidenceMessage | None
+    evidence: EvidenceMessage | None  # seen from `a`; null where nothing had to be looked at, or cannot be now
+    words: tuple[str, ...]  # what the evidence says, a sentence each
+    figures: FiguresMessage | None  # null where the pictures do not lie on each other, or cannot be looked at now
+    metadata: tuple[FactMessage, ...]  # what the cameras wrote, where at least one says it
+    quality: tuple[FactMessage, ...]

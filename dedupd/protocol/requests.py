@@ -10,11 +10,16 @@ MAX_DIGESTS = 10_000  # 67 bytes each in JSON: fits the limit below
 MAX_JSON_BYTES = 1024 * 1024
 MAX_IMAGE_BYTES = 512 * 1024 * 1024  # the limit for files in the library too: larger ones are "too-large"
 
+MAX_NAME = 1000  # characters; more does not fit on a picture anyway
 MAX_NUMBER = 2**62  # far above any id or sequence, and below what 64 bits hold
 
 DigestText = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="BLAKE3-256 in lower-case hex")]
 DuplicateRelation = Literal["same-bytes", "same-pixels", "re-encoded", "edited"]
 ReportFormat = Literal["json", "csv", "html"]
+SheetFormat = Literal["png", "jpeg", "webp"]
+ExplainFormat = Annotated[
+    Literal["json", "png", "jpeg", "webp"], Meta(description="json, or a picture for people that shows both")
+]
 LowestRelation = Annotated[
     DuplicateRelation, Meta(description="the loosest relation that counts; everything closer counts too")
 ]
@@ -69,6 +74,20 @@ class ExplainQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     a: Annotated[str, Meta(description="absolute path in the library, or content:NUMBER")]
     b: Annotated[str, Meta(description="absolute path in the library, or content:NUMBER")]
+    format: ExplainFormat = "json"
+
+
+class ExplainUploadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of POST /v1/explain: what is left out of `a` and `b` comes in the body."""
+
+    a: Annotated[str, Meta(description="as for GET; left out: A's bytes are in the body")] = ""
+    b: Annotated[str, Meta(description="as for GET; left out: B's bytes are in the body")] = ""
+    a_bytes: Annotated[
+        int, Meta(ge=0, le=MAX_NUMBER, description="with both in the body: how many of its bytes are A's, the first")
+    ] = 0
+    name_a: Annotated[str, Meta(max_length=MAX_NAME, description="what A is called on the picture")] = ""
+    name_b: Annotated[str, Meta(max_length=MAX_NAME, description="what B is called on the picture")] = ""
+    format: ExplainFormat = "json"
 
 
 class EventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import blake3
@@ -28,7 +28,17 @@ from fakes.image_reader import PICTURE, PrefixReader
 from PIL import Image
 
 from dedupd.core.errors import RetryError
-from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage, EvidenceSide, ImageReader, Priority, ReadFile
+from dedupd.core.illustration import Illustrated, SheetFormat, SheetWords
+from dedupd.core.ports import (
+    SMALL_SIDE_PX,
+    DecodedImage,
+    EvidenceSide,
+    FullSide,
+    ImageReader,
+    Priority,
+    ReadFile,
+    ShownSide,
+)
 from dedupd.core.records import ContentId, Evidence, Problem, ProblemCode
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.limits import DecodeLimits
@@ -202,6 +212,91 @@ def test_compare_tells_a_copy_from_another_picture(reader: DecodePool, tmp_path:
 def test_compare_answers_a_broken_preview_with_a_problem(reader: DecodePool) -> None:
     side = EvidenceSide(content=None, preview=b"\xff\xd8\xff\xe0 nothing", width_px=10, height_px=10)
     answer = reader.compare(side, side, priority=Priority.EVIDENCE).result(LIMIT_S)
+    assert isinstance(answer, Problem)
+    assert answer.code == ProblemCode.DAMAGED
+
+
+# --------------------------------------------------------------------------------------------------- showing a pair
+
+WORDS = SheetWords(
+    form=SheetFormat.PNG, title="edited", lines=("why",), name_a="a.jpg", name_b="b.jpg", about_a="", about_b=""
+)
+
+
+def shown(
+    reader: ImageReader, path: bytes, source: bytes | int | None = None, digest: bytes | None = None
+) -> ShownSide:
+    answer = read(reader, path)
+    image = image_of(answer)
+    assert isinstance(answer, ReadFile)
+    side = EvidenceSide(content=None, preview=image.preview, width_px=image.width_px, height_px=image.height_px)
+    return ShownSide(side=side, source=source, digest=answer.digest if digest is None else digest)
+
+
+def illustrated(reader: ImageReader, a: ShownSide, b: ShownSide, words: SheetWords | None = None) -> Illustrated:
+    answer = reader.illustrate(a, b, words, priority=Priority.QUESTION).result(LIMIT_S)
+    assert isinstance(answer, Illustrated), answer
+    return answer
+
+
+def test_a_pair_is_illustrated_by_the_evidence_that_comparing_finds(reader: DecodePool, tmp_path: Path) -> None:
+    paths = [written(tmp_path, encoded(PHOTO, "JPEG", quality=quality), str(quality)) for quality in (95, 60)]
+    a, b = (shown(reader, path) for path in paths)
+    answer = illustrated(reader, a, b)
+    assert answer.evidence == reader.compare(a.side, b.side, priority=Priority.EVIDENCE).result(LIMIT_S)
+    assert answer.figures is not None
+    assert answer.figures.ssim > 0.9
+    assert answer.sheet is None
+
+
+@pytest.mark.parametrize("form", SheetFormat)
+def test_a_sheet_is_a_picture_in_the_format_that_was_asked_for(
+    reader: DecodePool, tmp_path: Path, form: SheetFormat
+) -> None:
+    a = shown(reader, written(tmp_path, encoded(PHOTO, "JPEG"), "a"))
+    b = shown(reader, written(tmp_path, encoded(Image.fromarray(skimage.data.coffee()), "JPEG"), "b"))
+    for pair in ((a, a), (a, b)):  # alike, and not
+        sheet = illustrated(reader, *pair, replace(WORDS, form=form)).sheet
+        assert sheet is not None
+        image = Image.open(io.BytesIO(sheet))
+        image.load()
+        assert image.format == form.upper()
+        assert 800 <= image.width <= 1600
+
+
+def test_a_sheet_is_drawn_from_the_file_unless_it_holds_another_picture_by_now(
+    reader: DecodePool, tmp_path: Path
+) -> None:
+    path = written(tmp_path, encoded(Image.fromarray(skimage.data.astronaut()).resize((1200, 1200)), "JPEG"))
+    sheets = [
+        illustrated(reader, side, side, WORDS).sheet
+        for side in (
+            shown(reader, path),
+            shown(reader, path, source=path),
+            shown(reader, path, source=path, digest=b"0" * 32),
+            shown(reader, path, source=os.fsencode(tmp_path / "gone.jpg")),
+        )
+    ]
+    from_preview, from_file, from_changed, from_gone = sheets
+    assert from_file != from_preview
+    assert from_changed == from_gone == from_preview
+
+
+def test_a_sheet_from_uploads_closes_their_descriptors(reader: DecodePool, tmp_path: Path) -> None:
+    data = encoded(PHOTO, "JPEG")
+    path = written(tmp_path, data)
+    descriptors = [os.open(path, os.O_RDONLY) for _ in range(2)]
+    a, b = (shown(reader, path, source=fd) for fd in descriptors)
+    assert illustrated(reader, a, b, WORDS).sheet
+    deadline = time.monotonic() + LIMIT_S
+    while any(map(is_open, descriptors)):  # the answer is given before the pool lets go
+        assert time.monotonic() < deadline
+
+
+def test_a_sheet_of_a_broken_preview_is_a_problem(reader: DecodePool) -> None:
+    side = EvidenceSide(content=None, preview=b"\xff\xd8\xff\xe0 nothing", width_px=10, height_px=10)
+    broken = ShownSide(side=side, source=None, digest=b"0" * 32)
+    answer = reader.illustrate(broken, broken, WORDS, priority=Priority.QUESTION).result(LIMIT_S)
     assert isinstance(answer, Problem)
     assert answer.code == ProblemCode.DAMAGED
 
@@ -530,7 +625,7 @@ def pool_kit(reader: DecodePool) -> Kit:
 
 @pytest.fixture
 def played_kit() -> Kit:
-    """The pipeline's reader: `read` and `compare`."""
+    """The pipeline's reader: `read`, `compare` and `compare_fully`."""
     return Kit(PlayedReader(), played("beach"), played("beach", "again"), played("wood"))
 
 
@@ -603,6 +698,71 @@ def test_every_reader_of_files_tells_a_copy_from_another_picture(file_kit: Kit, 
     assert isinstance(stranger, Evidence)
     assert copy.geometry is not None
     assert copy.similarity > 0.85 > stranger.similarity
+
+
+def full_side(reader: ImageReader, path: bytes, source: bytes | int | None = None) -> FullSide:
+    answer = read(reader, path)
+    assert isinstance(answer, ReadFile)
+    image = image_of(answer)
+    side = EvidenceSide(content=None, preview=image.preview, width_px=image.width_px, height_px=image.height_px)
+    return FullSide(side=side, source=path if source is None else source, digest=answer.digest)
+
+
+def small_evidence(reader: ImageReader, a: FullSide, b: FullSide) -> Evidence:
+    evidence = reader.compare(a.side, b.side, priority=Priority.EVIDENCE).result(LIMIT_S)
+    assert isinstance(evidence, Evidence)
+    return evidence
+
+
+def test_every_reader_of_files_adds_what_full_pictures_show(file_kit: Kit, tmp_path: Path) -> None:
+    reader = file_kit.reader
+    a = full_side(reader, written(tmp_path, file_kit.picture, "a"))
+    b = full_side(reader, written(tmp_path, file_kit.again, "b"))
+    evidence = small_evidence(reader, a, b)
+    found = reader.compare_fully(a, b, evidence, priority=Priority.EVIDENCE).result(LIMIT_S)
+    assert isinstance(found, Evidence)
+    assert found.fine_px > 0
+    assert (found.method, found.geometry, found.similarity) == (evidence.method, evidence.geometry, evidence.similarity)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_every_reader_of_files_looks_at_no_file_that_holds_other_bytes_by_now(
+    file_kit: Kit, tmp_path: Path, which: int
+) -> None:
+    reader = file_kit.reader
+    paths = [written(tmp_path, file_kit.picture, "a"), written(tmp_path, file_kit.again, "b")]
+    a, b = (full_side(reader, path) for path in paths)
+    evidence = small_evidence(reader, a, b)
+    written(tmp_path, file_kit.other, "ab"[which])
+    found = reader.compare_fully(a, b, evidence, priority=Priority.EVIDENCE).result(LIMIT_S)
+    assert isinstance(found, Problem)
+    assert found.code == ProblemCode.CHANGING
+    os.unlink(paths[which])
+    found = reader.compare_fully(a, b, evidence, priority=Priority.EVIDENCE).result(LIMIT_S)
+    assert isinstance(found, Problem)
+    assert found.code == ProblemCode.IO_ERROR
+
+
+def test_full_pictures_are_compared_from_descriptors_which_are_closed(reader: DecodePool, tmp_path: Path) -> None:
+    datas = encoded(PHOTO, "JPEG", quality=95), encoded(PHOTO, "PNG")
+    fds = [os.memfd_create("upload") for _ in datas]
+    for fd, data in zip(fds, datas, strict=True):
+        os.write(fd, data)
+    a, b = (full_side(reader, written(tmp_path, data), fd) for data, fd in zip(datas, fds, strict=True))
+    evidence = small_evidence(reader, a, b)
+    found = reader.compare_fully(a, b, evidence, priority=Priority.QUESTION).result(LIMIT_S)
+    assert isinstance(found, Evidence)
+    assert found.fine_px == 400
+    broken = replace(b, source=os.memfd_create("nothing"))
+    again = replace(a, source=os.memfd_create("upload"))
+    os.write(again.source, datas[0])
+    found = reader.compare_fully(again, broken, evidence, priority=Priority.QUESTION).result(LIMIT_S)
+    assert isinstance(found, Problem)
+    assert found.code == ProblemCode.EMPTY
+    deadline = time.monotonic() + LIMIT_S
+    for fd in (*fds, again.source, broken.source):
+        while is_open(fd):  # the answer is given before the pool lets go
+            assert time.monotonic() < deadline
 
 
 def test_every_reader_of_uploads_reads_from_the_start_and_closes(upload_kit: Kit) -> None:

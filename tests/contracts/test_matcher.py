@@ -15,7 +15,8 @@ from fakes.image_reader import decoded_image
 from fakes.matcher import LaidMatcher, half_the_size
 
 from dedupd.core.errors import NotFoundError, UnreadableImageError
-from dedupd.core.ports import Descriptor, FoundMatch, Library, Matcher, NewContent, Priority, ReadFile
+from dedupd.core.illustration import SheetFormat, SheetWords
+from dedupd.core.ports import Descriptor, FoundMatch, Library, Matcher, NewContent, Priority, ReadFile, Upload
 from dedupd.core.records import (
     ContentId,
     FilePath,
@@ -48,6 +49,7 @@ class Stand:
     missing: ContentId
     asked_copy: ReadFile  # of the picture, its bytes not in the library
     asked_stranger: ReadFile  # like nothing in the library
+    sent_copy: Upload  # the same as asked_copy, as bytes
     lossless: ReadFile | None = None  # the pixels of `other` in another container; None where no pixels are looked at
     lossless_pixels: Callable[[], bytes | None] = lambda: None
 
@@ -62,7 +64,7 @@ def engine_matcher(base, pictures, run_engine) -> Iterator[Stand]:
     pictures.save(pictures.of(1).resize((320, 240)), asked / "copy.jpg", quality=85)
     pictures.save(pictures.of(9), asked / "stranger.jpg", quality=92)
     pictures.save(pictures.of(2), asked / "other.bmp")
-    with run_engine(base / "state", [photos]) as engine:
+    with run_engine(base / "state", [photos]) as engine, (asked / "copy.jpg").open("rb") as copy:
         with engine.library.view() as view:
             files = {os.fsdecode(file.path.name): file for file in view.files()}
         with engine.library.transaction() as txn:
@@ -77,6 +79,7 @@ def engine_matcher(base, pictures, run_engine) -> Iterator[Stand]:
             library=engine.library,
             **{name.partition(".")[0]: file.content for name, file in files.items()},
             asked_copy=read("copy.jpg"),
+            sent_copy=Upload(read=read("copy.jpg"), fd=copy.fileno()),
             asked_stranger=read("stranger.jpg"),
             lossless=read("other.bmp"),
             lossless_pixels=lambda: engine.reader.pixel_digest(
@@ -102,11 +105,13 @@ def laid_matcher(base, _pictures, _run_engine) -> Iterator[Stand]:
             to_picture,
         ],
     }
+    copy = ReadFile(digest=b"copy".ljust(32), stat=STAT, image=decoded_image())
     yield Stand(
         matcher=matcher,
         library=library,
         **ids,
-        asked_copy=ReadFile(digest=b"copy".ljust(32), stat=STAT, image=decoded_image()),
+        asked_copy=copy,
+        sent_copy=Upload(read=copy, fd=-1),
         asked_stranger=ReadFile(digest=b"stranger".ljust(32), stat=STAT, image=decoded_image()),
     )
     library.close()
@@ -226,13 +231,23 @@ def test_a_verified_pair_is_explained_by_its_stored_edge_whatever_the_order(stan
     with stand.library.view() as view:
         stored = view.edge(*sorted((stand.picture, stand.smaller)))
     assert stored is not None
-    assert stand.matcher.explain(stand.picture, stand.smaller) == stored
-    assert stand.matcher.explain(stand.smaller, stand.picture) == stored
+    assert stand.matcher.explain(stand.picture, stand.smaller).edge == stored
+    assert stand.matcher.explain(stand.smaller, stand.picture).edge == stored
+
+
+def test_a_pair_is_told_in_the_order_in_which_it_was_asked(stand):
+    there = stand.matcher.explain(stand.picture, stand.smaller)
+    back = stand.matcher.explain(stand.smaller, stand.picture)
+    assert (there.a.id, there.b.id) == (back.b.id, back.a.id) == (stand.picture, stand.smaller)
+    assert there.evidence.geometry.scale == pytest.approx(0.5, rel=0.01)
+    assert back.evidence.geometry.scale == pytest.approx(2.0, rel=0.01)
+    assert there.figures.ssim > 0.9
+    assert there.figures.agreeing <= there.figures.matches <= there.figures.keypoints_a
 
 
 def test_a_pair_without_an_edge_is_explained_all_the_same(stand):
     for pair in ((stand.picture, stand.other), (stand.other, stand.picture)):
-        edge = stand.matcher.explain(*pair)
+        edge = stand.matcher.explain(*pair).edge
         assert (edge.a, edge.b) == (min(pair), max(pair))
         assert edge.reason
         assert edge.verifier
@@ -243,6 +258,24 @@ def test_a_pair_without_an_edge_is_explained_all_the_same(stand):
 def test_a_content_that_is_not_there_is_not_explained(stand, is_first):
     with pytest.raises(NotFoundError):
         stand.matcher.explain(*((UNKNOWN, stand.picture) if is_first else (stand.picture, UNKNOWN)))
+
+
+def test_a_picture_that_the_library_does_not_hold_is_explained_on_either_side(stand):
+    for pair in ((stand.sent_copy, stand.picture), (stand.picture, stand.sent_copy)):
+        explained = stand.matcher.explain(*pair)
+        assert [explained.a.id, explained.b.id] == [0 if side is stand.sent_copy else side for side in pair]
+        assert explained.edge.relation.is_duplicate
+        assert explained.evidence is not None
+    assert stand.matcher.explain(stand.sent_copy, stand.sent_copy).edge.relation.is_duplicate
+
+
+@pytest.mark.parametrize("form", SheetFormat)
+def test_any_two_pictures_are_drawn_in_the_format_that_was_asked_for(stand, form):
+    words = SheetWords(form=form, title="t", lines=("l",), name_a="a", name_b="b", about_a="", about_b="")
+    for pair in ((stand.picture, stand.smaller), (stand.other, stand.sent_copy)):
+        assert stand.matcher.draw(*pair, words)
+    with pytest.raises(NotFoundError):
+        stand.matcher.draw(stand.picture, UNKNOWN, words)
 
 
 def test_questions_store_nothing(stand):

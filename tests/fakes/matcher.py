@@ -1,9 +1,25 @@
 """A matcher whose answers a test lays down."""
 
-from dedupd.core.errors import NotFoundError, UnreadableImageError
-from dedupd.core.ports import DecodedImage, FoundMatch, ReadFile
-from dedupd.core.records import Box, ContentId, Edge, Evidence, Geometry, Relation
+from dataclasses import replace
 
+from dedupd.core.errors import NotFoundError, UnreadableImageError
+from dedupd.core.illustration import Figures, SheetWords
+from dedupd.core.ports import DecodedImage, Explained, FoundMatch, ReadFile, Upload
+from dedupd.core.records import Box, ContentId, ContentRecord, Edge, Evidence, Geometry, Relation
+from dedupd.pipeline.explain import as_content
+
+FIGURES = Figures(
+    width_px=380,
+    height_px=280,
+    mse=6.5,
+    ssim=0.98,
+    toned_mse=6.5,
+    toned_ssim=0.98,
+    keypoints_a=400,
+    keypoints_b=390,
+    matches=310,
+    agreeing=309,
+)
 NOW_NS = 1_760_000_000_000_000_000
 
 
@@ -17,6 +33,7 @@ class LaidMatcher:
         self._library = library
         self.answers: dict[bytes, list[FoundMatch]] = {}
         self.fault: Exception | None = None
+        self.drawn: list[SheetWords] = []
 
     def find(self, read: ReadFile, *, pixel_digest) -> list[FoundMatch]:
         if self.fault is not None:
@@ -37,12 +54,37 @@ class LaidMatcher:
                 found.append(same)
         return sorted(found, key=lambda match: (match.relation.rank, -match.similarity, match.content))
 
-    def explain(self, a: ContentId, b: ContentId) -> Edge:
-        a, b = sorted((a, b))
+    def explain(self, a: ContentId | Upload, b: ContentId | Upload) -> Explained:
+        first, second = self._record(a), self._record(b)
+        low, high = sorted((first.id, second.id))
         with self._library.view() as view:
-            if view.content(a) is None or view.content(b) is None:
-                raise NotFoundError(f"contents {a} and {b} cannot be compared: one is not in the library.")
-            return view.edge(a, b) or half_the_size(a, b)
+            edge = view.edge(low, high) or half_the_size(low, high)
+        evidence = edge.evidence if edge.a == first.id else from_the_other_side(edge.evidence)
+        return Explained(a=first, b=second, edge=edge, evidence=evidence, figures=FIGURES)
+
+    def draw(self, a: ContentId | Upload, b: ContentId | Upload, words: SheetWords) -> bytes:
+        for picture in (a, b):
+            self._record(picture)
+        self.drawn.append(words)
+        return b"a sheet as " + words.form.encode()
+
+    def _record(self, picture: ContentId | Upload) -> ContentRecord:
+        if isinstance(picture, Upload):
+            return as_content(picture.read, picture.read.image)
+        with self._library.view() as view:
+            record = view.content(picture)
+        if record is None:
+            raise NotFoundError(f"content {picture} is not in the library.")
+        return record
+
+
+def from_the_other_side(evidence: Evidence) -> Evidence:
+    """The evidence of the pair asked for the other way round; the boxes stay, as the whole frames lie on each other."""
+    geometry = evidence.geometry
+    seen = geometry and replace(
+        geometry, scale=1 / geometry.scale, overlap_of_a=geometry.overlap_of_b, overlap_of_b=geometry.overlap_of_a
+    )
+    return replace(evidence, geometry=seen)
 
 
 def half_the_size(a: ContentId, b: ContentId) -> Edge:

@@ -277,9 +277,13 @@ def test_an_upload_leaves_nothing_behind(shared_album):
 def test_explain_matches_paths_with_the_records_and_opens_none(shared_album):
     first, second = shared_album.path("photos", b"a/one.jpg"), shared_album.path("photos", b"b/\xff\xfe.jpg")
     pair = shared_album.client.explain(second, first)  # neither exists on disk
-    assert (pair.a.content, pair.b.content) == tuple(sorted((pair.a.content, pair.b.content)))
+    back = shared_album.client.explain(first, second)
+    assert (pair.a.content, pair.b.content) == (back.b.content, back.a.content)
     assert pair.relation == "re-encoded"
-    assert pair.evidence.geometry.scale == 0.5
+    assert (pair.evidence.geometry.scale, back.evidence.geometry.scale) == (2.0, 0.5)
+    assert back.words[0] == "B shows the subject at 50 % of A's size."
+    assert back.figures.psnr_db == pytest.approx(40.0, abs=0.1)
+    assert {fact.name: fact.standing for fact in back.metadata}["model"] == "same"
 
 
 def test_explain_of_one_content_says_same_bytes(shared_album):

@@ -14,6 +14,7 @@ from dedupd.core.events import Event, Match, Origin
 from dedupd.core.ports import Activity, WatchState
 from dedupd.core.records import FilePath, ProblemCode, Relation, RootId, RootState
 from dedupd.core.report import Report, ReportFile, ReportGroup
+from dedupd.core.side_by_side import Standing
 from dedupd.protocol import events, names, requests
 from dedupd.protocol.convert import absolute_path
 from dedupd.protocol.convert_events import event_message
@@ -51,6 +52,7 @@ FACTS = [
         (names.WATCH_STATES, WatchState),
         (names.ORIGINS, Origin),
         (names.PROBLEM_CODES, ProblemCode),
+        (names.STANDINGS, Standing),
     ],
 )
 def test_the_words_of_the_wire_are_those_of_core(words, enumeration):
