@@ -192,6 +192,7 @@ class Geometry:
     overlap_of_a: float  # 0 … 1, share of A's area that B covers
     overlap_of_b: float  # 0 … 1, share of B's area that A covers
     inliers: int  # matched features that agree with the mapping; 0 for dense alignment
+    corners: tuple[tuple[float, float], ...] = ()  # of B's frame in fractions of A's, clockwise from B's top left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class _GeometryRow(msgspec.Struct, array_like=True, frozen=True):
     overlap_of_a: float
     overlap_of_b: float
     inliers: int
+    corners: tuple[tuple[float, float], ...] = ()
 
 
 class _EvidenceRow(msgspec.Struct, array_like=True, frozen=True):
@@ -200,6 +201,7 @@ def edge_body(edge: Edge) -> bytes:
             overlap_of_a=geometry.overlap_of_a,
             overlap_of_b=geometry.overlap_of_b,
             inliers=geometry.inliers,
+            corners=geometry.corners,
         ),
         residual_low=evidence.residual_low,
         worst_region=evidence.worst_region,
@@ -267,6 +269,7 @@ def _evidence(row: _EvidenceRow) -> Evidence:
             overlap_of_a=geometry.overlap_of_a,
             overlap_of_b=geometry.overlap_of_b,
             inliers=geometry.inliers,
+            corners=geometry.corners,
         ),
         residual_low=row.residual_low,
         worst_region=row.worst_region,
