@@ -28,6 +28,7 @@ MAX_TRIM_SHARE = 0.42  # of a side, at either end: what is left is at least a si
 BACKGROUND_DISTANCES = (8, 4)  # of 255, by pass: a pixel this near the outermost line's colour is background
 BACKGROUND_EDGE_SHARE = 0.9  # of the outermost line: below, it has no one colour and nothing is cut
 BACKGROUND_SHARE = 0.5  # of a line: from here it is background with text on it, below it belongs to the picture
+GAP_SHARE = 0.98  # of a line: empty background; a photo's own line may be half of that colour (a sky, a white wall)
 MIN_KEPT_SHARE = 0.12  # of a side: the photo in a phone's screenshot is rarely less
 
 
@@ -126,27 +127,39 @@ def _run(is_flat: Mask, mean: npt.NDArray[np.float32], limit: int) -> int:
 def _longest_body(lines: Lines, distance: int) -> tuple[int, int]:
     """First and last-plus-one of the longest run of lines that are not background."""
     count = lines.shape[2]
-    is_background = _background_lines(lines, 0, distance) | _background_lines(lines, -1, distance)
-    if not is_background.any():
+    share = np.maximum(_background_shares(lines, 0, distance), _background_shares(lines, -1, distance))
+    is_background = _without_gaps(share >= BACKGROUND_SHARE, share >= GAP_SHARE)
+    starts, ends = _runs(~is_background)
+    if not is_background.any() or not starts.size:
         return 0, count
-    turns = np.flatnonzero(np.diff(np.concatenate(([True], is_background, [True])).astype(np.int8)))
-    if not turns.size:
-        return 0, count
-    starts, ends = turns[::2], turns[1::2]
     longest = int(np.argmax(ends - starts))
     start, end = int(starts[longest]), int(ends[longest])
     return (start, end) if end - start >= MIN_KEPT_SHARE * count else (0, count)
 
 
-def _background_lines(lines: Lines, edge: int, distance: int) -> Mask:
-    """Which lines are mostly of the colour of the first (0) or last (-1) one; none if that has no one colour."""
+def _without_gaps(is_background: Mask, is_empty: Mask) -> Mask:
+    """Background but for the runs inside a picture: what lies around a picture has an empty line, or the outermost."""
+    kept = is_background.copy()
+    for start, end in zip(*_runs(is_background), strict=True):
+        if start > 0 and end < len(kept) and not is_empty[start:end].any():
+            kept[start:end] = False
+    return kept
+
+
+def _runs(mask: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """First and last-plus-one of each run of True."""
+    turns = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return turns[::2], turns[1::2]
+
+
+def _background_shares(lines: Lines, edge: int, distance: int) -> npt.NDArray[np.float64]:
+    """Share of each line that has the colour of the first (0) or last (-1) one; 0 if that has no one colour."""
     colour = np.median(lines[:, :, edge], axis=1)[:, None]
     low = np.clip(colour - distance, 0, 255).astype(np.uint8)
     high = np.clip(colour + distance, 0, 255).astype(np.uint8)
     edge_line = lines[:, :, edge]
     if ((edge_line >= low) & (edge_line <= high)).all(axis=0).mean() < BACKGROUND_EDGE_SHARE:
-        return np.zeros(lines.shape[2], dtype=np.bool_)
+        return np.zeros(lines.shape[2])
     low, high = low[:, :, None], high[:, :, None]
-    is_near = ((lines >= low) & (lines <= high)).all(axis=0)
-    is_background: Mask = is_near.mean(axis=0) >= BACKGROUND_SHARE
-    return is_background
+    share: npt.NDArray[np.float64] = ((lines >= low) & (lines <= high)).all(axis=0).mean(axis=0)
+    return share
