@@ -5,17 +5,16 @@ Pure; looks at records only. The policy's name goes into every report.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dedupd.core.records import ContentId, ContentRecord
+from dedupd.core.standing import richness, standing, strongest_part
 
 KEEP_POLICY = "best"
 
-_RESOLUTION_STEP = 0.03  # of the logarithm of the pixel count
-_FRAMED = 0.02  # share of the picture; below it is rather the photo's own edge
+_NEAR = 0.02  # points of `standing`; copies nearer than this are equally good, and other things decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,33 +72,9 @@ class _Criterion:
     words: Callable[[Candidate, Candidate], str]
 
 
-def _pixels(candidate: Candidate) -> int:
-    """The picture's own pixels: a border drawn around it is no resolution.
-
-    In steps of about 3 %, as the border's edge is only known to a pixel of the small image.
-    """
-    content = candidate.content
-    own = content.width_px * content.height_px * (1.0 - content.quality.frame_share)
-    return round(math.log(max(own, 1.0)) / _RESOLUTION_STEP)
-
-
-def _is_framed(candidate: Candidate) -> bool:
-    return candidate.content.quality.frame_share > _FRAMED
-
-
-def _size_words(candidate: Candidate) -> str:
-    return f"{candidate.content.width_px}×{candidate.content.height_px}"
-
-
 def _format_rank(candidate: Candidate) -> int:
     name = candidate.content.format
     return _FORMAT_ORDER.index(name) if name in _FORMAT_ORDER else len(_FORMAT_ORDER)
-
-
-def _richness(candidate: Candidate) -> int:
-    capture = candidate.content.capture
-    known = (capture.taken_at_ms, capture.model, capture.exposure_s, capture.serial, capture.image_id)
-    return sum(value is not None for value in known) + 2 * capture.has_gps
 
 
 def _has_plain_name(candidate: Candidate) -> bool:
@@ -112,14 +87,12 @@ def _shortest_path(candidate: Candidate) -> tuple[int, bytes]:
 
 _CRITERIA = (
     _Criterion(lambda c: not c.paths, lambda _a, _b: "the others are not on disk"),
-    _Criterion(lambda c: -_pixels(c), lambda a, b: f"higher resolution, {_size_words(a)} against {_size_words(b)}"),
-    _Criterion(_is_framed, lambda _a, _b: "the whole picture without a border around it"),
-    _Criterion(lambda c: -_richness(c), lambda _a, _b: "more metadata (time, place, camera)"),
-    _Criterion(_format_rank, lambda a, b: f"better format, {a.content.format} against {b.content.format}"),
     _Criterion(
-        lambda c: -(c.content.quality.jpeg_quality or 0),
-        lambda a, b: f"better JPEG quality, {a.content.quality.jpeg_quality} against {b.content.quality.jpeg_quality}",
+        lambda c: -round(standing(c.content) / _NEAR),
+        lambda a, b: strongest_part(a.content, b.content).words(a.content, b.content),
     ),
+    _Criterion(lambda c: -richness(c.content), lambda _a, _b: "more metadata (time, place, camera)"),
+    _Criterion(_format_rank, lambda a, b: f"better format, {a.content.format} against {b.content.format}"),
     _Criterion(lambda c: not _has_plain_name(c), lambda _a, _b: "its name is not a copy's"),
     _Criterion(
         lambda c: -c.content.size_bytes,

@@ -119,6 +119,14 @@ class Quality:
     information: float  # bits of luma entropy in textured cells, 0 (flat) … 8; below ~1 the picture says little
     jpeg_quality: int | None = None  # 1 … 100 as libjpeg counts, from the quantisation tables
     frame_share: float = 0.0  # 0 … 1, share of the picture that is a uniform border around it
+    detail_bytes: int = 0  # what the whole picture would take as a JPEG of quality 75, about; 0: not estimated
+    earlier_jpeg_quality: int | None = None  # of a coarser compression whose traces the pixels show; None: none seen
+    fullness: float = 1.0  # > 0, a JPEG's size over what its pixels take at its quality; lower: it was saved before
+    has_full_chroma: bool = False  # a JPEG that keeps colour at the same resolution as brightness (4:4:4)
+    noise: float = 0.0  # grey levels, in the calmest quarter of the small image
+    clipped_share: float = 0.0  # 0 … 1, share of the small image's values that are black or white
+    drawn_share: float = 0.0  # 0 … 1, share of the small image's cells that hold one value
+    colour: float = 0.0  # grey levels between the strongest and the weakest channel, mean of the small image
 
 
 class ContentStage(StrEnum):

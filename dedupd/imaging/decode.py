@@ -9,17 +9,18 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage
 from dedupd.core.records import ProblemCode
-from dedupd.imaging.digest import image_digest
+from dedupd.imaging.digest import ImageData, image_data
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.metadata import capture_of
 from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
-from dedupd.imaging.quality import measure
-from dedupd.imaging.rgb import shrink_to_rgb, small_size
+from dedupd.imaging.quality import CodedJpeg, Luma, measure
+from dedupd.imaging.rgb import shrink_to_rgb, small_size, to_resizable
 
+_LOOKED_AT_PX = 768  # side of the part in the middle whose own pixels are looked at
 PREVIEW_QUALITY = 88  # 4:2:0; about 25 kB for 384 × 288, and its errors stay under what verification looks for
 
 
@@ -35,19 +36,19 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
     """
     picture = open_picture(data, limits)
     try:
-        small, decoder = _small_image(picture)
+        small, luma, decoder = _small_image(picture)
     except (*DECODER_ERRORS, MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise explain(error, data, picture.format) from error
     width_px, height_px = picture.upright_size
     pixels = np.asarray(small)
-    is_jpeg = picture.format == "JPEG"
+    jpeg = _jpeg_data(data, picture) if picture.format == "JPEG" else None
     return DecodedImage(
         format=picture.format,
         width_px=width_px,
         height_px=height_px,
-        image_digest=_jpeg_digest(data, picture) if is_jpeg else None,
+        image_digest=jpeg.digest if jpeg else None,
         capture=capture_of(picture.tags),
-        quality=measure(pixels, getattr(picture.image, "quantization", None) if is_jpeg else None),
+        quality=measure(pixels, luma, _coded(picture, jpeg), width_px * height_px),
         decoder=decoder,
         small=pixels,
         preview=encode_preview(small),
@@ -78,8 +79,8 @@ def decode_preview(preview: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.ui
         ) from error
 
 
-def _small_image(picture: Picture) -> tuple[Image.Image, str]:
-    """The small image, upright, and the tag of how it was made."""
+def _small_image(picture: Picture) -> tuple[Image.Image, Luma | None, str]:
+    """The small image, upright; brightness at full scale if it was decoded so; the tag of how it was made."""
     image = picture.image
     size = small_size(*image.size)
     box: tuple[float, float, float, float] | None = None
@@ -88,11 +89,31 @@ def _small_image(picture: Picture) -> tuple[Image.Image, str]:
     if drafted is not None and image.size != size:
         box = tuple(float(edge) for edge in drafted[1])  # type: ignore[assignment]  # four edges
     picture.load()
+    luma = _middle(image) if image.size == (picture.width_px, picture.height_px) else None
     small = upright(shrink_to_rgb(image, size, box), picture.orientation)
     way = f"draft{SMALL_SIDE_PX}" if drafted is not None else str(SMALL_SIDE_PX)
-    return small, f"{picture.decoder}/{way}"
+    return small, luma, f"{picture.decoder}/{way}"
 
 
-def _jpeg_digest(data: bytes, picture: Picture) -> bytes | None:
+def _middle(image: Image.Image) -> Luma:
+    """Brightness of the middle of a decoded picture, from the corner of an 8 px block on."""
+    left, top = (max(0, (side - _LOOKED_AT_PX) // 2) // 8 * 8 for side in image.size)
+    part = image.crop((left, top, min(left + _LOOKED_AT_PX, image.width), min(top + _LOOKED_AT_PX, image.height)))
+    return np.asarray(to_resizable(part).convert("L"))
+
+
+def _coded(picture: Picture, jpeg: ImageData | None) -> CodedJpeg | None:
+    image = picture.image
+    if picture.format != "JPEG" or not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return None
+    sampling = [component[1:3] for component in image.layer]
+    return CodedJpeg(
+        quantization=image.quantization,
+        coded_bytes=jpeg.size_bytes if jpeg else None,
+        has_full_chroma=len(sampling) == 3 and len(set(sampling)) == 1,
+    )
+
+
+def _jpeg_data(data: bytes, picture: Picture) -> ImageData | None:
     profile = picture.image.info.get("icc_profile")
-    return image_digest(data, orientation=picture.orientation, icc_profile=profile)
+    return image_data(data, orientation=picture.orientation, icc_profile=profile)

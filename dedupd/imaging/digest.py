@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import blake3
 import cv2
@@ -41,8 +42,15 @@ def content_digest(data: bytes) -> bytes:
     return blake3.blake3(data).digest()
 
 
-def image_digest(data: bytes, *, orientation: int, icc_profile: bytes | None) -> bytes | None:
-    """BLAKE3-256 of what decides a JPEG's pixels: frame headers, tables and entropy-coded data.
+class ImageData(NamedTuple):
+    """What of a JPEG file decides its pixels."""
+
+    digest: bytes  # BLAKE3-256
+    size_bytes: int
+
+
+def image_data(data: bytes, *, orientation: int, icc_profile: bytes | None) -> ImageData | None:
+    """Digest and size of what decides a JPEG's pixels: frame headers, tables and entropy-coded data.
 
     Application segments and comments are left out; how they bear on the pixels (orientation, the colour space that
     libjpeg derives from the JFIF and Adobe markers, the colour profile) goes in. Stops at the first end-of-image
@@ -54,7 +62,7 @@ def image_digest(data: bytes, *, orientation: int, icc_profile: bytes | None) ->
     hasher = blake3.blake3(_IMAGE_VERSION)
     view = memoryview(data)
     has_jfif, adobe_transform, components = False, -1, b""
-    marker = _SOI
+    marker, size = _SOI, 0
     for marker, start, end in _segments(data):
         if marker == _APP0:
             has_jfif = has_jfif or data.startswith(b"JFIF\0", start + 4)
@@ -64,12 +72,13 @@ def image_digest(data: bytes, *, orientation: int, icc_profile: bytes | None) ->
             components = data[start + 10 : end : 3]
         if not (_APP0 <= marker <= _APP15 or marker == _COM):
             hasher.update(view[start:end])
+            size += end - start
     if marker != _EOI:
         return None
     colours = _colour_space(components, has_jfif=has_jfif, adobe_transform=adobe_transform)
     hasher.update(b"\0%d %s " % (orientation, colours))
     hasher.update(_profile_key(icc_profile))
-    return hasher.digest()
+    return ImageData(hasher.digest(), size)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -28,6 +28,14 @@ class _QualityRow(msgspec.Struct, array_like=True, frozen=True):
     information: float
     jpeg_quality: int | None = None
     frame_share: float = 0.0
+    detail_bytes: int = 0
+    earlier_jpeg_quality: int | None = None
+    fullness: float = 1.0
+    has_full_chroma: bool = False
+    noise: float = 0.0
+    clipped_share: float = 0.0
+    drawn_share: float = 0.0
+    colour: float = 0.0
 
 
 class _CaptureRow(msgspec.Struct, array_like=True, frozen=True):
@@ -127,7 +135,20 @@ def content_body(content: ContentRecord) -> bytes:
             height_px=content.height_px,
             image_digest=content.image_digest,
             pixel_digest=content.pixel_digest,
-            quality=_QualityRow(quality.sharpness, quality.information, quality.jpeg_quality, quality.frame_share),
+            quality=_QualityRow(
+                sharpness=quality.sharpness,
+                information=quality.information,
+                jpeg_quality=quality.jpeg_quality,
+                frame_share=quality.frame_share,
+                detail_bytes=quality.detail_bytes,
+                earlier_jpeg_quality=quality.earlier_jpeg_quality,
+                fullness=quality.fullness,
+                has_full_chroma=quality.has_full_chroma,
+                noise=quality.noise,
+                clipped_share=quality.clipped_share,
+                drawn_share=quality.drawn_share,
+                colour=quality.colour,
+            ),
             capture=_CaptureRow(
                 taken_at_ms=capture.taken_at_ms,
                 has_subseconds=capture.has_subseconds,
@@ -166,6 +187,14 @@ def content_from(key: bytes, body: bytes) -> ContentRecord:
             information=quality.information,
             jpeg_quality=quality.jpeg_quality,
             frame_share=quality.frame_share,
+            detail_bytes=quality.detail_bytes,
+            earlier_jpeg_quality=quality.earlier_jpeg_quality,
+            fullness=quality.fullness,
+            has_full_chroma=quality.has_full_chroma,
+            noise=quality.noise,
+            clipped_share=quality.clipped_share,
+            drawn_share=quality.drawn_share,
+            colour=quality.colour,
         ),
         capture=Capture(
             taken_at_ms=capture.taken_at_ms,

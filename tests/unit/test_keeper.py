@@ -22,8 +22,8 @@ def candidate(
     [
         (candidate(2, width=4032, height=3024), candidate(1, width=1600, height=1200), "4032×3024 against 1600×1200"),
         (candidate(2), candidate(1, width=480, height=380, fmt="PNG", frame=0.342), "without a border"),
-        (candidate(2, width=800, height=600), candidate(1, width=900, height=900, frame=0.8), "higher resolution"),
-        (candidate(2, fmt="RAW", jpeg_quality=None), candidate(1), "better format, RAW against JPEG"),
+        (candidate(2, width=800, height=600), candidate(1, width=900, height=900, frame=0.8), "without a border"),
+        (candidate(2, fmt="RAW", jpeg_quality=None), candidate(1), "RAW, what the sensor saw"),
         (candidate(2, jpeg_quality=95), candidate(1, jpeg_quality=60), "quality, 95 against 60"),
         (candidate(2, has_gps=True), candidate(1), "more metadata"),
         (candidate(2, paths=(b"x/IMG_1.jpg",)), candidate(1, paths=(b"IMG_1 (1).jpg",)), "name is not a copy"),

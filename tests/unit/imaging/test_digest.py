@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from dedupd.core.records import ProblemCode
 from dedupd.imaging.decode import decode
-from dedupd.imaging.digest import image_digest, pixel_digest
+from dedupd.imaging.digest import image_data, pixel_digest
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 
 LIMITS = DecodeLimits()
@@ -101,7 +101,7 @@ def test_equal_image_digest_means_equal_pixels_over_every_orientation() -> None:
 def test_markers_that_lead_nowhere_give_no_image_digest() -> None:
     data = jpeg()
     for end in (2, 3, 4, 20, 21, len(data) // 2, len(data) - 2, len(data) - 1):
-        assert image_digest(data[:end], orientation=1, icc_profile=None) is None
+        assert image_data(data[:end], orientation=1, icc_profile=None) is None
 
 
 def test_sixteen_bit_colour_is_not_equal_where_only_the_low_bits_are() -> None:

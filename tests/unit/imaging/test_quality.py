@@ -9,9 +9,14 @@ import pytest
 import skimage.data
 from PIL import Image, ImageFilter
 
+from dedupd.core.records import Quality
 from dedupd.imaging.quality import jpeg_quality, measure
 
 PHOTO = Image.fromarray(skimage.data.astronaut()).resize((384, 384))
+
+
+def of(small: np.ndarray) -> Quality:
+    return measure(small, None, None, small.shape[0] * small.shape[1])
 
 
 @pytest.mark.parametrize("quality", [1, 10, 35, 50, 75, 88, 95, 99, 100])
@@ -25,12 +30,12 @@ def test_the_quality_that_libjpeg_was_told_is_found(quality: int) -> None:
 def test_odd_tables_say_nothing() -> None:
     assert jpeg_quality({}) is None
     assert jpeg_quality({0: [1, 2, 3]}) is None
-    assert measure(np.asarray(PHOTO), None).jpeg_quality is None
+    assert of(np.asarray(PHOTO)).jpeg_quality is None
 
 
 def test_blur_lowers_sharpness() -> None:
     blurred = PHOTO.filter(ImageFilter.GaussianBlur(3))
-    assert measure(np.asarray(PHOTO), None).sharpness > 10 * measure(np.asarray(blurred), None).sharpness
+    assert of(np.asarray(PHOTO)).sharpness > 10 * of(np.asarray(blurred)).sharpness
 
 
 def test_a_photo_says_much_and_a_flat_or_noisy_or_smooth_one_little() -> None:
@@ -40,6 +45,6 @@ def test_a_photo_says_much_and_a_flat_or_noisy_or_smooth_one_little() -> None:
     sky = np.linspace(80, 200, 300)[:, None, None].repeat(384, axis=1).repeat(3, axis=2).astype(np.uint8)
     dot = flat.copy()
     dot[100:110, 100:110] = 0
-    assert measure(np.asarray(PHOTO), None).information > 6
+    assert of(np.asarray(PHOTO)).information > 6
     for picture in (flat, noisy, sky, dot, flat[:5, :5]):
-        assert measure(picture, None).information < 1
+        assert of(picture).information < 1

@@ -125,8 +125,9 @@ GOLDEN = {
         "74657306c0c3c0"
     ),
     "content": (
-        "d6e285439cc420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fce00360420a44a5045"
-        "47cd0fc0cd0bd0c40469696969c094cb4029000000000000cb40190000000000005ccb00000000000000009bfbc2a64e"
+        "b1a282809cc420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fce00360420a44a5045"
+        "47cd0fc0cd0bd0c40469696969c09ccb4029000000000000cb40190000000000005ccb000000000000000000c0cb3ff0"
+        "000000000000c2cb0000000000000000cb0000000000000000cb0000000000000000cb00000000000000009bfbc2a64e"
         "c3af6b6f6ec0c0cb3fd0000000000000c064c0c3c0a26431a66c696e6b656408"
     ),
     "edge": (
@@ -152,6 +153,11 @@ EVENT_BEFORE_PROBABILITIES = (
     "7e3ad0d598af6475706c69636174652d666f756e640c9307c406323032342fffc409494d475f312e6a7067cd012c11a4"
     "7363616e91949307c406323032342fffc409494d475f312e6a706701ab73616d652d706978656c73cb3ff00000000000"
     "0001"
+)
+CONTENT_BEFORE_TRUE_DETAIL = (
+    "d6e285439cc420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fce00360420a44a5045"
+    "47cd0fc0cd0bd0c40469696969c094cb4029000000000000cb40190000000000005ccb00000000000000009bfbc2a64e"
+    "c3af6b6f6ec0c0cb3fd0000000000000c064c0c3c0a26431a66c696e6b656408"
 )
 EDGE_BEFORE_CORNERS = (
     "180ce62897aa72652d656e636f646564cb3fe8000000000000ad68616c66207468652073697a65dc0019a564656e7365"
@@ -219,6 +225,11 @@ def test_a_record_without_the_fields_that_came_later_is_read() -> None:
 def test_an_edge_from_before_probabilities_or_corners_is_read(earlier: str) -> None:
     body = frame.unframed("edges", EDGE_KEY, bytes.fromhex(earlier))
     assert content_codec.edge_from(EDGE_KEY, body) == EDGE
+
+
+def test_a_content_from_before_true_detail_was_estimated_is_read() -> None:
+    body = frame.unframed("contents", CONTENT_KEY, bytes.fromhex(CONTENT_BEFORE_TRUE_DETAIL))
+    assert content_codec.content_from(CONTENT_KEY, body) == CONTENT
 
 
 def test_an_event_from_before_probabilities_is_read() -> None:
