@@ -6,6 +6,7 @@ a class that is never cleaned up.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dedupd.core.records import Capture, ContentRecord, Evidence, Geometry, Relation
@@ -222,3 +223,61 @@ def _other_exposure(a: Capture, b: Capture) -> str | None:
 
 def _differ(a: object | None, b: object | None) -> bool:
     return a is not None and b is not None and a != b
+
+
+# ----------------------------------------------------------------------------------------------- the full pictures
+
+FULL_LOOK_GAIN = 1.8  # full pixels for one small pixel of the shared part, from which they can show more
+FULL_LOOK_PX = 700  # long side of the shared part
+SURE = 0.999  # probability from which a plain copy needs no full look
+OWN_NOISE = (
+    0.15  # correlation of grain; 120 copies with grain left stayed above 0.26, exposures with noise of their own below
+)
+CHANGED_EXCESS = 1.2  # of the full pictures; copies stay below 1.0, a digit of three small pixels has 1.8 and more
+
+
+def needs_full_look(a: ContentRecord, b: ContentRecord, evidence: Evidence, verdict: Verdict) -> bool:
+    """Whether a duplicate by the small images is worth a look at the full pictures.
+
+    Args:
+        a: one content.
+        b: the other.
+        evidence: what comparing their small images found.
+        verdict: what `decide` made of it.
+    """
+    if verdict.relation not in {Relation.RE_ENCODED, Relation.EDITED} or evidence.geometry is None:
+        return False
+    if verdict.relation is Relation.RE_ENCODED and verdict.probability >= SURE:
+        return False
+    if _are_one_capture(a.capture, b.capture):
+        return False
+    part = math.sqrt(evidence.geometry.overlap_of_a) * min(
+        1.0, evidence.geometry.scale
+    )  # of a's side, in the coarser's pixels
+    long_px, short_px = (side(a.width_px, a.height_px) * part for side in (max, min))
+    return long_px >= FULL_LOOK_PX and short_px >= FULL_LOOK_GAIN * evidence.compared_px
+
+
+def contradicted_by_full_look(evidence: Evidence) -> str | None:
+    """Why the full pictures show two shots where the small images showed a copy; None when they do not.
+
+    Only ever lowers a verdict: noise that compression or denoising took away says nothing.
+
+    Args:
+        evidence: what the full look left of the pair's evidence.
+    """
+    if not evidence.fine_px:
+        return None
+    if evidence.fine_noise_correlation is not None and evidence.fine_noise_correlation < OWN_NOISE:
+        return "each has noise of its own"
+    if evidence.excess > CHANGED_EXCESS and evidence.overlay_share == 0:
+        return "in full size something in it is different"
+    return None
+
+
+def _are_one_capture(a: Capture, b: Capture) -> bool:
+    """Whether both carry the same capture time to the fraction of a second, or the same image number."""
+    if a.image_id is not None and a.image_id == b.image_id:
+        return True
+    has_fractions = a.has_subseconds and b.has_subseconds
+    return has_fractions and a.taken_at_ms is not None and a.taken_at_ms == b.taken_at_ms

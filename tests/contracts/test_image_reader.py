@@ -737,7 +737,7 @@ def test_every_reader_of_files_looks_at_no_file_that_holds_other_bytes_by_now(
     found = reader.compare_fully(a, b, evidence, priority=Priority.EVIDENCE).result(LIMIT_S)
     assert isinstance(found, Problem)
     assert found.code == ProblemCode.CHANGING
-    os.unlink(paths[which])
+    Path(os.fsdecode(paths[which])).unlink()
     found = reader.compare_fully(a, b, evidence, priority=Priority.EVIDENCE).result(LIMIT_S)
     assert isinstance(found, Problem)
     assert found.code == ProblemCode.IO_ERROR
