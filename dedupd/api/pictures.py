@@ -223,7 +223,7 @@ class PictureAnswers:
             if not is_known:
                 raise BadPictureError(image)
             image = None
-        found = self._matcher.find(replace(read, image=image), pixel_digest=pixel_digest)
+        found = self._matcher.find(replace(read, image=image), pixel_digest=pixel_digest, source=lambda: os.dup(fd))
         matches = []
         with self._library.view() as view:
             gallery = Gallery.of(view)

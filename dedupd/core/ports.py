@@ -481,11 +481,18 @@ class FoundMatch:
 class Matcher(Protocol):
     """Answers questions about pictures against the library. Thread-safe; may take seconds, never on the API loop."""
 
-    def find(self, read: ReadFile, *, pixel_digest: Callable[[], bytes | None]) -> list[FoundMatch]:
+    def find(
+        self,
+        read: ReadFile,
+        *,
+        pixel_digest: Callable[[], bytes | None],
+        source: Callable[[], int | None] | None = None,
+    ) -> list[FoundMatch]:
         """Contents that the picture duplicates or resembles, the closest relation first; SIMILAR ones last.
 
         `read.image` may be None where the digest is known. `pixel_digest` is called where only all pixels of the
-        picture can tell whether they are equal (a full decode); None when it cannot be made.
+        picture can tell whether they are equal (a full decode); None when it cannot be made. `source` opens the
+        picture where only its full size can tell whether it is one shot; the reader closes what it gives.
         """
 
     def explain(self, a: ContentId | Upload, b: ContentId | Upload) -> Explained:

@@ -171,10 +171,7 @@ class Worker:
     def _render(self, fd: int, digest: bytes) -> wire.Reply:
         from dedupd.imaging.render import render  # noqa: PLC0415 - few workers ever draw a sheet
 
-        data, _ = read_unchanged(fd, self._limits)
-        if content_digest(data) != digest:
-            raise UnreadableImageError(ProblemCode.CHANGING, "the file holds another picture by now")
-        pixels = render(data, self._limits)
+        pixels = render(read_expected(fd, digest, self._limits), self._limits)
         height, width, _ = pixels.shape
         return wire.Rendered(pixels.tobytes(), width, height)
 

@@ -138,8 +138,8 @@ class Comparer:
         *,
         side_b: EvidenceSide | None = None,
         pixel_digest_b: Callable[[], bytes | None] | None = None,
-        source: Callable[[], int | None] | None = None,
-        source_b: Callable[[], int | None] | None = None,
+        source: Callable[[], bytes | int | None] | None = None,
+        source_b: Callable[[], bytes | int | None] | None = None,
     ) -> Edge | None:
         """Two pictures, in the library or not (then their id is 0); stores nothing.
 

@@ -38,6 +38,10 @@ class _Asked:
     source: bytes | int | None
     pixel_digest: Callable[[], bytes | None] | None  # for what is not in the library
 
+    def opened(self) -> bytes | int | None:
+        """The source, a descriptor as one of the reader's own, which it closes."""
+        return os.dup(self.source) if isinstance(self.source, int) else self.source
+
 
 class Explainer:
     """Implements `explain` and `draw` of the `Matcher` port."""
@@ -88,7 +92,14 @@ class Explainer:
         if a.side is None or b.side is None:
             return None
         return self._comparer.look(
-            a.record, a.side, b.record, a.pixel_digest, side_b=b.side, pixel_digest_b=b.pixel_digest
+            a.record,
+            a.side,
+            b.record,
+            a.pixel_digest,
+            side_b=b.side,
+            pixel_digest_b=b.pixel_digest,
+            source=a.opened,
+            source_b=b.opened,
         )
 
     def _illustrated(self, a: _Asked, b: _Asked, words: SheetWords | None) -> Illustrated | None:
@@ -145,10 +156,8 @@ def as_content(read: ReadFile, image: DecodedImage) -> ContentRecord:
 
 
 def _opened(asked: _Asked, words: SheetWords | None) -> bytes | int | None:
-    """The source, a descriptor as one of the reader's own, which it closes; none where nothing is drawn."""
-    if words is None:
-        return None
-    return os.dup(asked.source) if isinstance(asked.source, int) else asked.source
+    """The source to draw from; none where nothing is drawn."""
+    return None if words is None else asked.opened()
 
 
 def _from_the_other_side(stored: Evidence, seen: Illustrated | None) -> Evidence | None:

@@ -51,7 +51,13 @@ class LibraryMatcher:
         self._explainer = explainer
         self._candidates = candidates
 
-    def find(self, read: ReadFile, *, pixel_digest: Callable[[], bytes | None]) -> list[FoundMatch]:
+    def find(
+        self,
+        read: ReadFile,
+        *,
+        pixel_digest: Callable[[], bytes | None],
+        source: Callable[[], int | None] | None = None,
+    ) -> list[FoundMatch]:
         """Contents that the picture duplicates or resembles, the closest relation first.
 
         Raises:
@@ -63,7 +69,7 @@ class LibraryMatcher:
             return self._around(known.id)
         match read.image:
             case DecodedImage() as image:
-                return self._look_for(read, image, cache(pixel_digest))
+                return self._look_for(read, image, cache(pixel_digest), source)
             case Problem(code=code, detail=detail):
                 raise UnreadableImageError(f"the picture cannot be read: {detail} ({code.value}).")
             case None:
@@ -98,7 +104,11 @@ class LibraryMatcher:
         return _sorted(found)
 
     def _look_for(
-        self, read: ReadFile, image: DecodedImage, pixel_digest: Callable[[], bytes | None]
+        self,
+        read: ReadFile,
+        image: DecodedImage,
+        pixel_digest: Callable[[], bytes | None],
+        source: Callable[[], int | None] | None,
     ) -> list[FoundMatch]:
         item = EmbedItem(digest=read.digest, path=None, small=image.small)
         descriptor = self._embedder.embed([item]).result()[0]
@@ -115,7 +125,7 @@ class LibraryMatcher:
                 ids |= set(self._groups.ties(content))
             candidates = [c for i in sorted(ids) if (c := view.content(i)) is not None and view.some_files_of(i, 1)]
         side = EvidenceSide(content=None, preview=image.preview, width_px=image.width_px, height_px=image.height_px)
-        edges = [(c.id, self._comparer.look(asked, side, c, pixel_digest)) for c in candidates]
+        edges = [(c.id, self._comparer.look(asked, side, c, pixel_digest, source=source)) for c in candidates]
         return _sorted(
             [
                 _found(content, edge)

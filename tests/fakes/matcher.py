@@ -35,7 +35,7 @@ class LaidMatcher:
         self.fault: Exception | None = None
         self.drawn: list[SheetWords] = []
 
-    def find(self, read: ReadFile, *, pixel_digest) -> list[FoundMatch]:
+    def find(self, read: ReadFile, *, pixel_digest, source=None) -> list[FoundMatch]:
         if self.fault is not None:
             raise self.fault
         found = list(self.answers.get(read.digest, []))
