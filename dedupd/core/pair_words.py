@@ -1,9 +1,11 @@
 """What the evidence of a pair says, in words: how B lies on A, what differs and where, what was added.
 
-Pure, for people; decides nothing. The pictures are called A and B, as those who ask named them.
+Pure, for people; decides nothing.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from dedupd.core.records import Box, Evidence, Geometry
 from dedupd.core.wording import percent_text
@@ -20,29 +22,26 @@ _ACROSS = ("left", "middle", "right")
 _DOWN = ("top", "middle", "bottom")
 
 
-def pair_words(evidence: Evidence) -> tuple[str, ...]:
-    """Sentences about a pair; empty where nothing was looked at because the bytes are equal."""
+def pair_words(evidence: Evidence, a: str = "A", b: str = "B") -> tuple[str, ...]:
+    """Sentences about a pair; empty where nothing was looked at because the bytes are equal.
+
+    Args:
+        evidence: what was found.
+        a: what A is called.
+        b: what B is called.
+    """
     if evidence.method == "digest":
         return ()
     if evidence.geometry is None:
         return ("Nothing of one was found in the other.",)
-    return (
-        *geometry_words(evidence.geometry),
-        *_tone_words(evidence),
-        *_detail_words(evidence),
-        *overlay_words(evidence),
-        difference_words(evidence),
+    sentences = (
+        *_geometry_words(evidence.geometry, a, b),
+        *_tone_words(evidence, a, b),
+        *_detail_words(evidence, a, b),
+        *_overlay_words(evidence, a, b),
+        _difference_words(evidence, a),
     )
-
-
-def geometry_words(geometry: Geometry) -> tuple[str, ...]:
-    """How B lies on A: size, turn, and what share of each the other shows."""
-    words = [_size_words(geometry.scale)]
-    turned = turn_words(geometry)
-    if turned:
-        words.append(f"B lies on A when it is {turned}.")
-    words.append(_share_words(geometry.overlap_of_a, geometry.overlap_of_b))
-    return tuple(words)
+    return tuple(sentence[0].upper() + sentence[1:] for sentence in sentences)
 
 
 def turn_words(geometry: Geometry) -> str:
@@ -56,30 +55,38 @@ def turn_words(geometry: Geometry) -> str:
     return " and ".join(words)
 
 
-def overlay_words(evidence: Evidence) -> tuple[str, ...]:
+def _geometry_words(geometry: Geometry, a: str, b: str) -> Iterator[str]:
+    """How B lies on A: size, turn, and what share of each the other shows."""
+    yield _size_words(geometry.scale, a, b)
+    turned = turn_words(geometry)
+    if turned:
+        yield f"{b} lies on {a} when it is {turned}."
+    yield _share_words(geometry.overlap_of_a, geometry.overlap_of_b, a, b)
+
+
+def _overlay_words(evidence: Evidence, a: str, b: str) -> tuple[str, ...]:
     """What was added to one of them; empty where nothing was found."""
     if evidence.overlay_share < LEAST_OVERLAY:
         return ()
-    bearer = "B" if evidence.overlay_is_on_b else "A"
-    return (f"Text or a watermark on {bearer} covers {_share_text(evidence.overlay_share)} of what both show.",)
+    bearer = b if evidence.overlay_is_on_b else a
+    return (f"text or a watermark on {bearer} covers {_share_text(evidence.overlay_share)} of what both show.",)
 
 
-def difference_words(evidence: Evidence) -> str:
+def _difference_words(evidence: Evidence, a: str) -> str:
     """How many places differ, and where."""
     boxes = evidence.differences
     if not boxes:
-        return "No place differs by more than saving again explains."
+        return "no place differs by more than saving again explains."
     places = list(dict.fromkeys(place_words(box) for box in boxes))
-    if len(places) > 1:
-        places = [", ".join(places[:-1]) + f" and {places[-1]}"]
+    where = places[0] if len(places) == 1 else ", ".join(places[:-1]) + f" and {places[-1]}"
     if len(boxes) == 1:
-        return f"One place differs, {places[0]} of A."
+        return f"one place differs, {where} of {a}."
     more = " or more" if len(boxes) >= MOST_BOXES else ""
-    return f"{len(boxes)} places{more} differ: {places[0]} of A."
+    return f"{len(boxes)} places{more} differ: {where} of {a}."
 
 
 def place_words(box: Box) -> str:
-    """Where the middle of a box lies: at the top left, in the middle; everywhere for what spans the picture."""
+    """Where the middle of a box lies: at the top left, in the middle; nearly all where it spans the picture."""
     if box.right - box.left > 0.8 and box.bottom - box.top > 0.8:
         return "nearly all"
     across = _ACROSS[min(2, int((box.left + box.right) / 2 * 3))]
@@ -93,40 +100,38 @@ def place_words(box: Box) -> str:
     return f"at the {down} {across}"
 
 
-def _size_words(scale: float) -> str:
+def _size_words(scale: float, a: str, b: str) -> str:
     if abs(scale - 1) <= SAME_SIZE:
-        return "Both show the subject at the same size."
+        return "both show the subject at the same size."
     if scale < 1:
-        return f"B shows the subject at {percent_text(scale)} of A's size."
-    return f"B shows the subject at {scale:.2f} times A's size."
+        return f"{b} shows the subject at {percent_text(scale)} of {a}'s size."
+    return f"{b} shows the subject at {scale:.2f} times {a}'s size."
 
 
-def _share_words(of_a: float, of_b: float) -> str:
+def _share_words(of_a: float, of_b: float, a: str, b: str) -> str:
     if of_a >= WHOLE and of_b >= WHOLE:
-        return "Each shows all of the other."
+        return "each shows all of the other."
     shown_a = "all" if of_a >= WHOLE else percent_text(of_a)
     shown_b = "all" if of_b >= WHOLE else percent_text(of_b)
-    return f"B shows {shown_a} of A; A shows {shown_b} of B."
+    return f"{b} shows {shown_a} of {a}; {a} shows {shown_b} of {b}."
 
 
-def _tone_words(evidence: Evidence) -> tuple[str, ...]:
-    words = []
+def _tone_words(evidence: Evidence, a: str, b: str) -> Iterator[str]:
     if evidence.tone_change > TONE_CHANGED:
-        words.append(f"Brightness or colours were changed, by {percent_text(evidence.tone_change)} on average.")
+        yield f"brightness or colours were changed, by {percent_text(evidence.tone_change)} on average."
     if evidence.chroma_gain < GREY:
-        words.append("B has no colour.")
+        yield f"{b} has no colour."
     elif evidence.chroma_gain > 1 / GREY:
-        words.append("A has no colour.")
-    return tuple(words)
+        yield f"{a} has no colour."
 
 
-def _detail_words(evidence: Evidence) -> tuple[str, ...]:
+def _detail_words(evidence: Evidence, a: str, b: str) -> tuple[str, ...]:
     if not evidence.band_gains:
         return ()
     finest = evidence.band_gains[0]
     if finest < SOFTER:
-        return ("B is softer than A where they are compared.",)
-    return ("B is sharper than A where they are compared.",) if finest > 1 / SOFTER else ()
+        return (f"{b} is softer than {a} where they are compared.",)
+    return (f"{b} is sharper than {a} where they are compared.",) if finest > 1 / SOFTER else ()
 
 
 def _share_text(share: float) -> str:

@@ -72,12 +72,13 @@ def run_scan(options: ScanOptions) -> Report:
         tidy(engine)
         engine.save_snapshot()
         progress = control.progress()
-        report = _only_touching(EngineReports(engine).draft(DUPLICATE_RELATIONS), _root_ids(engine))
+        reports = EngineReports(engine)
+        report = _only_touching(reports.draft(DUPLICATE_RELATIONS), _root_ids(engine))
         if options.report is not None:
             form = report_format(options.report)
-            write_atomically(options.report, render(report, form, engine.previews.get))
+            write_atomically(options.report, render(report, form, engine.previews.get, reports.pair))
         if options.as_json:
-            sys.stdout.buffer.writelines(render(report, ReportFormat.JSON, engine.previews.get))
+            sys.stdout.buffer.writelines(render(report, ReportFormat.JSON, engine.previews.get, reports.pair))
             sys.stdout.buffer.flush()
         else:
             summary = ScanSummary(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dedupd.core.keeper import KEEP_POLICY
-from dedupd.core.records import Relation
+from dedupd.core.records import ContentId, Edge, Relation
 from dedupd.core.report import Report
 from dedupd.daemon.build import Engine
 from dedupd.protocol.requests import ReportFormat as WireFormat
@@ -32,4 +32,9 @@ class EngineReports:
 
     def render(self, report: Report, report_format: WireFormat, /) -> Iterator[bytes]:
         """The report's bytes in pieces."""
-        return render(report, ReportFormat(report_format), self._engine.previews.get)
+        return render(report, ReportFormat(report_format), self._engine.previews.get, self.pair)
+
+    def pair(self, one: ContentId, other: ContentId) -> Edge | None:
+        """What is known of two contents now."""
+        with self._engine.library.view() as view:
+            return view.edge(min(one, other), max(one, other))

@@ -10,10 +10,11 @@ import html
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
-from dedupd.core.records import ContentId, Relation
+from dedupd.core.records import ContentId, Edge, Relation
 from dedupd.core.report import ReportFile, ReportGroup
 from dedupd.core.wording import bytes_text, count_text, path_words, percent_text
 from dedupd.protocol.text import camera_text, utc_text
+from dedupd.reporting.html_difference import Difference, difference_of, marks, told
 
 KIND_NAMES = {
     Relation.SAME_BYTES: "Exact copy",
@@ -34,15 +35,17 @@ KIND_MEANINGS = {
 _SHOWN_SIDE_PX = 384  # long side of a preview (core.ports.SMALL_SIDE_PX)
 
 PictureOf = Callable[[ContentId], bytes | None]
+PairOf = Callable[[ContentId, ContentId], Edge | None]
 
 
-def group_card(group: ReportGroup, number: int, picture: PictureOf) -> str:
+def group_card(group: ReportGroup, number: int, picture: PictureOf, pair: PairOf) -> str:
     """The card of a group.
 
     Args:
         group: what to show.
         number: its place in the report, from 1.
         picture: the JPEG to show of a content, or None for a card without.
+        pair: what is known of the pair of two contents, or None.
     """
     kinds = sorted({f.relation for f in group.duplicates if f.relation}, key=lambda r: r.rank)
     badges = "".join(_badge(kind) for kind in kinds)
@@ -54,7 +57,7 @@ def group_card(group: ReportGroup, number: int, picture: PictureOf) -> str:
         f'<header><h2 id="t{number}">{_name(group.keep)}</h2><p class="badges">{badges}</p>'
         f'<p class="frees">{frees}</p><a class="number" href="#g{number}" title="Link to this group">{number}</a>'
         f'</header>\n<div class="sides">\n{_keep_side(group.keep, picture)}'
-        f'<div class="copies">\n{"".join(_copies(group, picture))}</div>\n</div>\n{_related(group)}</article>\n'
+        f'<div class="copies">\n{"".join(_copies(group, picture, pair))}</div>\n</div>\n{_related(group)}</article>\n'
     )
 
 
@@ -66,11 +69,16 @@ def _keep_side(file: ReportFile, picture: PictureOf) -> str:
     )
 
 
-def _copies(group: ReportGroup, picture: PictureOf) -> Iterator[str]:
+def _copies(group: ReportGroup, picture: PictureOf, pair: PairOf) -> Iterator[str]:
     """One tile for each content: files of the same bytes share a picture."""
     for content, grouped in groupby(group.duplicates, key=lambda f: f.content):
         files = list(grouped)
-        yield _twins(files) if content == group.keep.content else _copy_side(files, group.keep, picture)
+        if content == group.keep.content:
+            yield _twins(files)
+            continue
+        edge = pair(group.keep.content, content)
+        difference = None if edge is None else difference_of(edge, group.keep.content)
+        yield _copy_side(files, group.keep, picture, difference)
 
 
 def _twins(files: list[ReportFile]) -> str:
@@ -89,7 +97,7 @@ def _twin_note(file: ReportFile) -> str:
     return f"frees {bytes_text(file.frees_bytes)} · modified {_day(file)}"
 
 
-def _copy_side(files: list[ReportFile], keep: ReportFile, picture: PictureOf) -> str:
+def _copy_side(files: list[ReportFile], keep: ReportFile, picture: PictureOf, difference: Difference | None) -> str:
     first, *more = files
     kind = first.relation or Relation.SIMILAR
     likeness = "" if kind is Relation.SAME_PIXELS else f'<span class="likeness">{percent_text(first.similarity)}</span>'
@@ -99,11 +107,21 @@ def _copy_side(files: list[ReportFile], keep: ReportFile, picture: PictureOf) ->
     if more:
         paths = "".join(f"<li>{_path(f)}</li>" for f in more)
         others = f'<p class="why">The same bytes also here:</p><ul class="paths">{paths}</ul>'
+    marked, how = "", ""
+    if difference is not None:
+        marked = marks(_shown_size(first), difference.on_copy, difference.kept_edge)
+        how = told(difference, kind, _kept_again(keep, picture, difference))
     return (
-        f'<figure class="side copy">{_frame(first, picture, "compare")}<figcaption>'
+        f'<figure class="side copy">{_frame(first, picture, "compare", marked)}<figcaption>'
         f'<p class="verdict">{_badge(kind)}{likeness}</p>{_path(first)}{_facts(first, keep)}'
-        f'<p class="why">{_safe(first.reason)}</p>{others}</figcaption></figure>\n'
+        f'<p class="why">{_safe(first.reason)}</p>{how}{others}</figcaption></figure>\n'
     )
+
+
+def _kept_again(keep: ReportFile, picture: PictureOf, difference: Difference) -> str:
+    """The kept picture with this copy's edge and what differs, where there is anything to mark."""
+    marked = marks(_shown_size(keep), difference.on_kept, difference.copy_edge)
+    return _frame(keep, picture, "small", marked) if marked else ""
 
 
 def _related(group: ReportGroup) -> str:
@@ -119,18 +137,23 @@ def _related(group: ReportGroup) -> str:
     )
 
 
-def _frame(file: ReportFile, picture: PictureOf, extra: str) -> str:
+def _frame(file: ReportFile, picture: PictureOf, extra: str, marked: str = "") -> str:
     """The picture in its frame, or a sheet with the format's name where there is none."""
     jpeg = picture(file.content)
     if jpeg is None:
         return f'<div class="frame empty" aria-hidden="true"><span>{_safe(file.format)}</span></div>'
-    scale = min(1.0, _SHOWN_SIDE_PX / max(file.width_px, file.height_px, 1))
-    width, height = max(1, round(file.width_px * scale)), max(1, round(file.height_px * scale))
+    width, height = _shown_size(file)
     alt = html.escape(f"{path_words(_split(file.path)[1])}, {file.width_px} × {file.height_px} {file.format}")
     return (
         f'<div class="frame {extra}"><img loading="lazy" decoding="async" width="{width}" height="{height}" alt="{alt}"'
-        f' src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode("ascii")}"></div>'
+        f' src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode("ascii")}">{marked}</div>'
     )
+
+
+def _shown_size(file: ReportFile) -> tuple[int, int]:
+    """Width and height of a file's preview."""
+    scale = min(1.0, _SHOWN_SIDE_PX / max(file.width_px, file.height_px, 1))
+    return max(1, round(file.width_px * scale)), max(1, round(file.height_px * scale))
 
 
 def _facts(file: ReportFile, keep: ReportFile | None) -> str:

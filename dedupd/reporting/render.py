@@ -12,6 +12,7 @@ from typing import assert_never
 from dedupd.core.errors import AccessError, DedupdError
 from dedupd.core.records import ContentId
 from dedupd.core.report import Report
+from dedupd.reporting.html_group import PairOf
 from dedupd.reporting.write_csv import csv_chunks
 from dedupd.reporting.write_html import html_chunks
 from dedupd.reporting.write_json import json_chunks
@@ -34,13 +35,14 @@ MEDIA_TYPES = {
 }
 
 
-def render(report: Report, form: ReportFormat, preview: PreviewOf) -> Iterator[bytes]:
+def render(report: Report, form: ReportFormat, preview: PreviewOf, pair: PairOf) -> Iterator[bytes]:
     """The report in a format, in pieces, made as they are asked for.
 
     Args:
         report: what to write.
         form: which format.
         preview: the small JPEG of a content, or None; asked for HTML only, at most a few thousand times.
+        pair: what is known of the pair of two contents, or None; asked for HTML only, as often.
     """
     match form:
         case ReportFormat.JSON:
@@ -48,7 +50,7 @@ def render(report: Report, form: ReportFormat, preview: PreviewOf) -> Iterator[b
         case ReportFormat.CSV:
             return csv_chunks(report)
         case ReportFormat.HTML:
-            return html_chunks(report, preview)
+            return html_chunks(report, preview, pair)
     assert_never(form)
 
 

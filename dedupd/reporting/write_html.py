@@ -15,7 +15,7 @@ from dedupd.core.records import ContentId, Relation
 from dedupd.core.report import Report
 from dedupd.core.wording import bytes_text, count_text
 from dedupd.protocol.text import utc_text
-from dedupd.reporting.html_group import KIND_MEANINGS, KIND_NAMES, display_path, group_card
+from dedupd.reporting.html_group import KIND_MEANINGS, KIND_NAMES, PairOf, display_path, group_card
 
 PICTURED_GROUPS = 500  # the groups that free the most come with pictures; previews are about 20 kB each
 PICTURE_BUDGET_BYTES = 40_000_000  # of JPEG; a page twice this size opens slowly on a tablet
@@ -44,14 +44,20 @@ class _Pictures:
 
 
 def html_chunks(
-    report: Report, preview: _Preview, *, pictured_groups: int = PICTURED_GROUPS, shown_groups: int = SHOWN_GROUPS
+    report: Report,
+    preview: _Preview,
+    pair: PairOf,
+    *,
+    pictured_groups: int = PICTURED_GROUPS,
+    shown_groups: int = SHOWN_GROUPS,
 ) -> Iterator[bytes]:
     """The page in UTF-8: head, summary and tools, then a card for each group.
 
     Args:
         report: what to show.
         preview: the small JPEG of a content, or None; asked once a shown picture, within PICTURE_BUDGET_BYTES.
-        pictured_groups: how many groups come with pictures.
+        pair: what is known of the pair of two contents, or None; asked once a copy in a group with pictures.
+        pictured_groups: how many groups come with pictures, and what differs marked on them.
         shown_groups: how many groups stand on the page at all.
     """
     style = files("dedupd.reporting").joinpath("page.css").read_text(encoding="utf-8")
@@ -66,7 +72,10 @@ def html_chunks(
                 f"From here on without pictures, so that the page stays quick to open: the {number - 1:,} groups above"
                 " free the most."
             ).encode()
-        yield group_card(group, number, pictures.take if first_without is None else _no_picture).encode()
+        if first_without is None:
+            yield group_card(group, number, pictures.take, pair).encode()
+        else:
+            yield group_card(group, number, _no_picture, _no_pair).encode()
     if len(report.groups) > shown_groups:
         rest = len(report.groups) - shown_groups
         yield _note(
@@ -77,6 +86,10 @@ def html_chunks(
 
 
 def _no_picture(content: ContentId) -> None:  # noqa: ARG001  the signature is PictureOf's
+    return None
+
+
+def _no_pair(keep: ContentId, content: ContentId) -> None:  # noqa: ARG001  the signature is PairOf's
     return None
 
 

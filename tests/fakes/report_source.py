@@ -24,4 +24,8 @@ class LibraryReports:
             )
 
     def render(self, report, report_format, /):
-        return render(report, ReportFormat(report_format), self.previews.get)
+        return render(report, ReportFormat(report_format), self.previews.get, self.pair)
+
+    def pair(self, one, other):
+        with self.library.view() as view:
+            return view.edge(min(one, other), max(one, other))

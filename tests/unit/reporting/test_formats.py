@@ -29,8 +29,12 @@ def no_preview(content):
     return None
 
 
-def written(report, form, preview=no_preview):
-    return b"".join(render(report, form, preview))
+def no_pair(keep, content):
+    return None
+
+
+def written(report, form, preview=no_preview, pair=no_pair):
+    return b"".join(render(report, form, preview, pair))
 
 
 @pytest.fixture
@@ -173,7 +177,7 @@ def many_groups(make):
 
 
 def test_html_leaves_out_pictures_and_groups_beyond_its_limits_and_says_so(make):
-    chunks = html_chunks(many_groups(make), lambda content: JPEG, pictured_groups=2, shown_groups=4)
+    chunks = html_chunks(many_groups(make), lambda content: JPEG, no_pair, pictured_groups=2, shown_groups=4)
     text = b"".join(chunks).decode()
     assert text.count("<img ") == 2
     assert text.count("<article ") == 4
@@ -196,7 +200,7 @@ def test_html_says_when_the_report_is_not_complete_and_when_there_is_nothing(mak
 
 def test_html_comes_in_pieces_before_the_last_preview_is_asked_for(report):
     asked = []
-    chunks = render(report, ReportFormat.HTML, asked.append)
+    chunks = render(report, ReportFormat.HTML, asked.append, no_pair)
     next(chunks)
     assert asked == []
 
