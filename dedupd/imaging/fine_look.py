@@ -42,17 +42,18 @@ def look_closely(a: PreparedSide, full_a: Pixels, b: PreparedSide, full_b: Pixel
     if placed is None:
         return evidence
     residual = measure(placed.frame)
-    b_to_a = invert(placed.second_to_first) if is_swapped else placed.second_to_first
+    fulls = (full_b, full_a) if is_swapped else (full_a, full_b)
     found = replace(
         evidence,
         fine_px=min(placed.frame.valid.shape),
         fine_errors=residual.bands.errors,
-        fine_noise_correlation=grain_correlation(full_a, full_b, b_to_a),
+        fine_noise_correlation=grain_correlation(*fulls, placed.second_to_first),
     )
     regions = residual.regions
-    if not regions.areas:
+    # Added text that small images explained is no finding: its strokes are too thick here to be known as text.
+    if not regions.areas or evidence.overlay_share > 0:
         return found
-    to_a = compose(b_to_a, placed.to_second) if is_swapped else placed.to_first
+    to_a = placed.to_second if is_swapped else placed.to_first
     return replace(
         found,
         excess=max(evidence.excess, regions.excess),
