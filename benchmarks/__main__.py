@@ -3,6 +3,7 @@
 python -m benchmarks                                  all, small: a few minutes on two cores, no outside data
 python -m benchmarks --list
 python -m benchmarks latency accuracy --data DIR      chosen ones, on data of your own
+python -m benchmarks accuracy --full --write-docs     the figures of docs/accuracy.md
 python -m benchmarks --full                           all at their own full sizes
 """
 
@@ -32,6 +33,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="say what there is")
     parser.add_argument("--full", action="store_true", help="full sizes instead of small ones")
     parser.add_argument("--data", type=Path, metavar="DIR", help="for those that can use a folder of yours")
+    parser.add_argument("--half", choices=("tune", "report"), help="only that half of the sources (accuracy)")
+    parser.add_argument("--write-docs", action="store_true", help="put the figures into the documentation (accuracy)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes instead")
     arguments = parser.parse_args()
     if arguments.list:
@@ -47,8 +50,9 @@ def main() -> None:
     for name in arguments.names or NAMES:
         benchmark = benchmark_named(name)
         options = make_parser(benchmark).parse_args([] if arguments.full else list(benchmark.QUICK))
-        if arguments.data is not None and "data" in options:
-            options.data = arguments.data
+        for option in ("data", "half", "write_docs"):
+            if getattr(arguments, option) and option in options:
+                setattr(options, option, getattr(arguments, option))
         print(f"{name} …", file=sys.stderr, flush=True)
         began_s = time.monotonic()
         results[name] = benchmark.run(options)

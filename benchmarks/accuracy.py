@@ -1,157 +1,85 @@
-"""How right are the groups? `dedupd scan` on pictures of which the truth is known, scored over pairs.
+"""How right are the groups? `dedupd scan` on pictures of which the truth is known, then candidates and the verifier.
 
-    python -m benchmarks.accuracy [--data DIR] [--ignore PAIRS.csv] [--json FILE]
+    python -m benchmarks.accuracy [--data DIR] [--half tune|report] [--ignore PAIRS.csv] [--write-docs] [--json FILE]
 
-DIR holds truth.csv: path (below DIR), role ("original" for the one that others were made from), source_id (equal: they
-are duplicates), transform (how a copy was made), series_id (equal, of another source: look-alikes that must not be
-merged). Without --data a small set is made. PAIRS.csv (path_a, path_b) names pairs that nobody is judged on.
+DIR holds truth.csv (see `truth`); without --data a set is made in a temporary folder (see `generated`). PAIRS.csv
+(path_a, path_b) names pairs that nobody is judged on. --half looks at one half of the sources only, so that what was
+tuned and what is reported stay apart. --write-docs puts tables and plots into docs/accuracy.md.
 
-A pair is reported when one group holds both files, `related` ones left out. Recall by transform is that of (copy,
-original). The promises: precision ≥ 99.5 %, at least 60 % of the pairs, no look-alikes merged.
+A pair is reported when one group holds both files, `related` ones left out. Recall by transform and tier is that of
+(copy, original). Candidates and verifier are measured by `candidates` and `accuracy_pairs`.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import csv
-import itertools
-import os
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from benchmarks import accuracy_pairs
+from benchmarks.accuracy_docs import write_docs
+from benchmarks.accuracy_pairs import COPIES
+from benchmarks.candidate_recall import candidate_recall
 from benchmarks.common import Result, Row, run_alone
+from benchmarks.generated.write import DEFAULT_SOURCES, write_set
+from benchmarks.group_scores import reported_paths, score
 from benchmarks.processes import scan
-from benchmarks.truth import make_truth
+from benchmarks.truth import read_truth
 
-QUICK = ("--sources", "9")
-PROMISE_PRECISION, PROMISE_RECALL = 0.995, 0.60
-
-Pair = tuple[bytes, bytes]  # absolute paths, the smaller first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """What is known of the pictures."""
-
-    files: frozenset[bytes]
-    same: frozenset[Pair]
-    look_alike: frozenset[Pair]
-    to_original: dict[str, list[Pair]]  # by transform
+QUICK = ("--sources", "3", "--copy-pairs", "300", "--unrelated", "200")
+PROMISE_PRECISION, PROMISE_RECALL = 0.999, 0.90
+PROMISES_BY_TIER = {"exact": 1.0, "lossless": 1.0, "easy": 0.99, "medium": 0.97, "hard": 0.85}
+PROMISE_CANDIDATES, PROMISE_PAIRS_A_PICTURE = 0.98, 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with truth.csv (default: a set is made)")
     parser.add_argument("--ignore", type=Path, metavar="PAIRS.csv", help="pairs that count neither way")
-    parser.add_argument("--sources", type=int, default=17, help="pictures with copies in the set that is made")
+    parser.add_argument("--half", choices=("tune", "report"), help="only sources and series of that half")
+    parser.add_argument("--sources", type=int, default=DEFAULT_SOURCES, help="of the set that is made, for each use")
     parser.add_argument("--workers", type=int, default=0, help="decode workers; 0: one a core")
+    parser.add_argument("--write-docs", action="store_true", help="tables and plots into docs/accuracy.md")
+    parser.add_argument("--synthetic", type=int, default=0, help="distractors to measure candidates among, too")
+    accuracy_pairs.add_pair_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> Result:
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
-        table = arguments.data / "truth.csv" if arguments.data else make_truth(home / "photos", arguments.sources)
-        truth = read_truth(table, arguments.ignore)
+        if arguments.data:
+            table = arguments.data / "truth.csv"
+        else:
+            table = write_set(home / "photos", sources=arguments.sources, half=arguments.half, copies=COPIES)
+        truth = read_truth(table, ignore=arguments.ignore, half=arguments.half)
         done = scan(table.parent, home / "state", workers=arguments.workers)
-    groups = [reported_paths(group) for group in done.report["groups"]]
-    return {
-        "data": arguments.data.name if arguments.data else "own making",
-        **score(truth, groups),
-        "scan": {
-            "files": done.read,
-            "decoded": done.decoded,
-            "pairs_looked_at": done.compared,
-            "set_aside": done.report["problems"],
-            "cpu_s": round(done.spent.cpu_s, 2),
-            "wall_s": round(done.spent.wall_s, 2),
-            "parent_cpu_s": round(done.parent_cpu_s, 2),
-        },
-    }
-
-
-def read_truth(table: Path, ignore: Path | None = None) -> Truth:
-    base = os.fsencode(table.parent.resolve())
-    rows = read_rows(table)
-    for row in rows:
-        row["path"] = os.path.join(base, os.fsencode(row["path"]))  # noqa: PTH118 - bytes
-    unjudged = frozenset(
-        pair_of(*(os.path.join(base, os.fsencode(row[name])) for name in ("path_a", "path_b")))  # noqa: PTH118
-        for row in (read_rows(ignore) if ignore else ())
-    )
-    same = frozenset(pairs_sharing(rows, "source_id")) - unjudged
-    originals = {row["source_id"]: row["path"] for row in rows if row["role"] == "original"}
-    to_original = defaultdict(list)
-    for row in rows:
-        if row["role"] != "original" and row["source_id"] in originals:
-            to_original[row["transform"]].append(pair_of(row["path"], originals[row["source_id"]]))
-    return Truth(
-        files=frozenset(row["path"] for row in rows),
-        same=same,
-        look_alike=frozenset(pairs_sharing(rows, "series_id")) - same - unjudged,
-        to_original=dict(sorted(to_original.items())),
-    )
-
-
-def read_rows(table: Path) -> list[dict[str, Any]]:
-    with table.open(newline="", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
-
-
-def pairs_sharing(rows: Iterable[dict[str, Any]], column: str) -> Iterator[Pair]:
-    members = defaultdict(set)
-    for row in rows:
-        if row.get(column):
-            members[row[column]].add(row["path"])
-    for paths in members.values():
-        yield from itertools.combinations(sorted(paths), 2)
-
-
-def pair_of(a: bytes, b: bytes) -> Pair:
-    return (a, b) if a < b else (b, a)
-
-
-def reported_paths(group: dict[str, Any]) -> list[bytes]:
-    """The files of a group of the report, as the file system names them."""
-    files = [group["keep"], *group["duplicates"]]
-    return [base64.b64decode(f["path_b64"]) if "path_b64" in f else os.fsencode(f["path"]) for f in files]
-
-
-def score(truth: Truth, groups: Iterable[Iterable[bytes]]) -> Result:
-    known = [sorted(truth.files.intersection(group)) for group in groups]
-    reported = {pair for group in known for pair in itertools.combinations(group, 2)}
-    right, merged = reported & truth.same, reported & truth.look_alike
-    wrong = reported - truth.same - truth.look_alike
-    return {
-        "pictures": len(truth.files),
-        "precision": share(len(right), len(reported)),
-        "recall": share(len(right), len(truth.same)),
-        "pairs": {"reported": len(reported), "right": len(right), "true": len(truth.same)},
-        "look_alikes": {"pairs": len(truth.look_alike), "merged": len(merged)},
-        "other_false": len(wrong),
-        "false_pairs": [[os.fsdecode(os.path.basename(p)) for p in pair] for pair in sorted(merged | wrong)],  # noqa: PTH119
-        "recall_by_transform": {
-            transform: {"copies": len(pairs), "recall": share(len(reported.intersection(pairs)), len(pairs))}
-            for transform, pairs in truth.to_original.items()
-        },
-    }
-
-
-def share(part: int, whole: int) -> float:
-    """Of nothing, everything."""
-    return round(part / whole, 5) if whole else 1.0
+        result = {
+            "data": arguments.data.name if arguments.data else "own making",
+            "half": arguments.half or "both",
+            **score(truth, [reported_paths(group) for group in done.report["groups"]]),
+            "scan": {
+                "files": done.read,
+                "decoded": done.decoded,
+                "pairs_looked_at": done.compared,
+                "pairs_a_picture": round(done.compared / max(1, done.decoded), 2),
+                "set_aside": done.report["problems"],
+                "cpu_s": round(done.spent.cpu_s, 2),
+                "cpu_ms_a_picture": round(1000 * done.spent.cpu_s / max(1, done.read), 1),
+                "wall_s": round(done.spent.wall_s, 2),
+                "parent_cpu_s": round(done.parent_cpu_s, 2),
+            },
+            "candidates": candidate_recall(table, arguments.half, synthetic=arguments.synthetic),
+            "verifier": accuracy_pairs.measure(
+                truth, home / "state", copy_pairs=arguments.copy_pairs, unrelated=arguments.unrelated
+            ),
+        }
+    if arguments.write_docs:
+        write_docs(result)
+    return result
 
 
 def rows(result: Result) -> list[Row]:
     pairs, alike, cost = result["pairs"], result["look_alikes"], result["scan"]
-    by_transform = [
-        Row(what=f"  {transform} ({own['copies']})", value=f"{own['recall']:.1%}")
-        for transform, own in result["recall_by_transform"].items()
-    ]
     return [
         Row(
             what="pairs reported that are right",
@@ -171,11 +99,38 @@ def rows(result: Result) -> list[Row]:
             promise="0",
             is_kept=alike["merged"] == 0,
         ),
-        *by_transform,
-        Row(
-            what=f"scan of {cost['files']} files, {cost['pairs_looked_at']} pairs looked at",
-            value=f"{cost['cpu_s']:.1f} CPU s, {cost['wall_s']:.1f} s",
+        *(
+            Row(what=f"  {kind}", value=f"{own['merged']} of {own['pairs']}")
+            for kind, own in alike["by_kind"].items()
+            if own["merged"]
         ),
+        *(
+            Row(
+                what=f"copies found, {tier} ({own['copies']})",
+                value=f"{own['recall']:.1%}",
+                promise=f"≥ {PROMISES_BY_TIER[tier]:.0%}" if tier in PROMISES_BY_TIER else "",
+                is_kept=own["recall"] >= PROMISES_BY_TIER[tier] if tier in PROMISES_BY_TIER else None,
+            )
+            for tier, own in result["recall_by_tier"].items()
+        ),
+        *(
+            Row(what=f"  {transform} ({own['copies']})", value=f"{own['recall']:.1%}")
+            for transform, own in result["recall_by_transform"].items()
+        ),
+        Row(
+            what="originals among the first 10 candidates",
+            value=f"{result['candidates']['recall_at_10']:.1%}",
+            promise=f"≥ {PROMISE_CANDIDATES:.0%}",
+            is_kept=result["candidates"]["recall_at_10"] >= PROMISE_CANDIDATES,
+        ),
+        Row(
+            what="pairs looked at, a picture",
+            value=f"{cost['pairs_a_picture']:.2f}",
+            promise=f"≤ {PROMISE_PAIRS_A_PICTURE:.0f}",
+            is_kept=cost["pairs_a_picture"] <= PROMISE_PAIRS_A_PICTURE,
+        ),
+        Row(what=f"scan of {cost['files']} files", value=f"{cost['cpu_s']:.1f} CPU s, {cost['wall_s']:.1f} s"),
+        *accuracy_pairs.cost_rows(result["verifier"]),
     ]
 
 

@@ -1,199 +1,264 @@
-"""How precise is the verifier? `python benchmarks/accuracy_pairs.py TRUTH.csv [--json] [--hard FOLDER]`.
+"""How right is the verifier alone, whatever the index finds? Precision, recall by edit, calibration, CPU time a pair.
 
-TRUTH.csv names pictures (path, role, source_id, transform, series_id) below its own directory. Compared are all pairs
-of one source, all pairs of one series, and the unrelated pairs that look most alike by a cheap thumbnail correlation.
-With --hard, every folder below FOLDER is a series of its own (bursts, brackets, focus stacks): more look-alikes.
-Metadata and previews come from the real decoder. Prints the recall of (copy, original) by transformation, every false
-accept, and CPU time a pair; one process.
+    python -m benchmarks.accuracy_pairs [--data DIR] [--half tune|report] [--hard FOLDER] [--state DIR]
+
+Compared are all pairs of a copy and its original, some pairs of two copies, all pairs of one series, and the unrelated
+pairs whose descriptors are nearest. DIR is as for `accuracy`; every folder below FOLDER is one more series of
+look-alikes. With --state the scanned library is kept there, and a later run with the same data only compares (which is
+right while only the rules changed, not what is stored).
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import itertools
-import json
-import time
+import os
+import random
+import statistics
+import sys
+import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
+from benchmarks.common import Result, Row, run_alone, spread
+from benchmarks.generated.write import DEFAULT_SOURCES, write_set
+from benchmarks.group_scores import share
+from benchmarks.opened_library import OpenedLibrary
+from benchmarks.processes import scan
+from benchmarks.truth import TIERS, Pair, Picture, Truth, read_truth
+from dedupd.core.records import Relation
 
-from dedupd.core.records import ContentId, ContentRecord, ContentStage, Relation
-from dedupd.core.relation import Verdict, decide
-from dedupd.imaging.decode import decode, decode_preview
-from dedupd.imaging.evidence import compare_images, prepare
-from dedupd.imaging.limits import DecodeLimits
-from dedupd.imaging.picture import prepare_decoders
-from dedupd.imaging.prepared_side import PreparedSide
-
-THUMBNAIL_PX = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A picture with what the truth says of it."""
-
-    name: str
-    source: str
-    series: str
-    transform: str
-    is_original: bool
-    record: ContentRecord
-    side: PreparedSide
+QUICK = ("--sources", "3", "--copy-pairs", "300", "--unrelated", "200")
+EDGES = (0.0, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999, 1.0)  # of the bins of predicted probability
+COPIES = 16  # of a source of the set that is made
+FALSE_SHOWN = 60  # in the result
+STORE = "library"  # of a state directory that a scan has left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A pair, what it is in truth ("true", "series", "unrelated") and what was decided."""
+    """A pair, what it is in truth ("original", "copies", "series" or "unrelated"), and what was decided."""
 
     truth: str
-    a: Sample
-    b: Sample
-    verdict: Verdict
+    kind: str  # of the series; "" for others
+    pair: Pair
+    relation: Relation
+    probability: float
+    reason: str
+    cpu_ms: float | None  # None: equal digests, nothing was compared
 
 
-def read_sample(path: Path, number: int, row: dict[str, str]) -> Sample:
-    """Decode a picture as the daemon does."""
-    image = decode(path.read_bytes(), DecodeLimits())
-    record = ContentRecord(
-        id=ContentId(number),
-        digest=number.to_bytes(32),  # exact copies are compared like any other pair
-        size_bytes=path.stat().st_size,
-        format=image.format,
-        width_px=image.width_px,
-        height_px=image.height_px,
-        image_digest=image.image_digest,
-        pixel_digest=None,
-        quality=image.quality,
-        capture=image.capture,
-        decoder=image.decoder,
-        stage=ContentStage.DESCRIBED,
-        first_seen_ns=0,
-    )
-    return Sample(
-        name=row.get("path") or str(path),
-        source=row.get("source_id", ""),
-        series=row.get("series_id", ""),
-        transform=row.get("transform", ""),
-        is_original=row.get("role") == "original",
-        record=record,
-        side=prepare(decode_preview(image.preview), image.width_px, image.height_px),
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with truth.csv (default: a set is made)")
+    parser.add_argument("--ignore", type=Path, metavar="PAIRS.csv", help="pairs that count neither way")
+    parser.add_argument("--half", choices=("tune", "report"), help="only sources and series of that half")
+    parser.add_argument("--sources", type=int, default=DEFAULT_SOURCES, help="of the set that is made")
+    parser.add_argument("--hard", type=Path, metavar="FOLDER", help="folder of folders, each a series of look-alikes")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="keep the scanned library, or use the one kept")
+    add_pair_arguments(parser)
 
 
-def read_samples(truth: Path, hard: Path | None) -> list[Sample]:
-    with truth.open(newline="", errors="surrogateescape") as table:
-        rows = list(csv.DictReader(table))
-    samples = [read_sample(truth.parent / row["path"], number, row) for number, row in enumerate(rows, 1)]
-    if hard is not None:
-        for path in sorted(p for p in hard.glob("*/*") if p.is_file()):
-            row = {"path": f"{path.parent.name}/{path.name}", "series_id": f"hard:{path.parent.name}"}
-            samples.append(read_sample(path, len(samples) + 1, row))
-    return samples
+def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--copy-pairs", type=int, default=2000, help="pairs of two copies, drawn at random")
+    parser.add_argument("--unrelated", type=int, default=1000, help="unrelated pairs, the nearest first")
 
 
-def nearest_unrelated(samples: list[Sample], count: int) -> Iterator[tuple[Sample, Sample]]:
-    """The pairs of neither one source nor one series whose thumbnails correlate most."""
-    thumbnails = []
-    for sample in samples:
-        small = cv2.resize(sample.side.luma, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA).ravel()
-        small = small - small.mean()
-        thumbnails.append(small / (np.linalg.norm(small) + 1e-6))
-    matrix = np.stack(thumbnails)
-    similarity = np.triu(matrix @ matrix.T, 1)
-    for flat in np.argsort(-similarity, axis=None)[: 20 * count]:
-        a, b = samples[flat // len(samples)], samples[flat % len(samples)]
-        if not (a.source and a.source == b.source) and not (a.series and a.series == b.series):
-            yield a, b
-            count -= 1
-            if not count:
-                return
+def run(arguments: argparse.Namespace) -> Result:
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary)
+        table = (
+            arguments.data / "truth.csv"
+            if arguments.data
+            else write_set(home / "photos", sources=arguments.sources, half=arguments.half, copies=COPIES)
+        )
+        state = arguments.state or home / "state"
+        if not (state / STORE).exists():
+            scan(table.parent, state, *([arguments.hard] if arguments.hard else []))
+        truth = read_truth(table, ignore=arguments.ignore, half=arguments.half, series=arguments.hard)
+        return measure(truth, state, copy_pairs=arguments.copy_pairs, unrelated=arguments.unrelated)
 
 
-def grouped_pairs(samples: list[Sample], key: str) -> Iterator[tuple[Sample, Sample]]:
-    groups = defaultdict(list)
-    for sample in samples:
-        if getattr(sample, key):
-            groups[getattr(sample, key)].append(sample)
-    for group in groups.values():
-        yield from itertools.combinations(group, 2)
-
-
-def compared(truth: str, pairs: Iterable[tuple[Sample, Sample]]) -> tuple[list[Compared], float]:
-    """Verdicts and CPU milliseconds a pair."""
-    start_s = time.process_time()
-    found = [
-        Compared(truth=truth, a=a, b=b, verdict=decide(a.record, b.record, compare_images(a.side, b.side)))
-        for a, b in pairs
-    ]
-    return found, (time.process_time() - start_s) * 1000 / max(1, len(found))
-
-
-def accepted(pairs: Iterable[Compared]) -> list[Compared]:
-    return [p for p in pairs if p.verdict.relation.is_duplicate]
-
-
-def report(found: dict[str, list[Compared]], cpu_ms: dict[str, float]) -> dict[str, object]:
-    to_original = [p for p in found["true"] if p.a.is_original != p.b.is_original]
-    by_transform: dict[str, Counter[Relation]] = defaultdict(Counter)
-    for pair in to_original:
-        by_transform[(pair.b if pair.a.is_original else pair.a).transform][pair.verdict.relation] += 1
-    right, wrong = len(accepted(found["true"])), accepted([*found["series"], *found["unrelated"]])
+def measure(truth: Truth, state: Path, *, copy_pairs: int, unrelated: int) -> Result:
+    """Compare pairs of a scanned library and sum up."""
+    with OpenedLibrary(state) as library:
+        found = list(compared(library, truth, pairs_of(library, truth, copy_pairs, unrelated)))
+    by_truth = defaultdict(list)
+    for pair in found:
+        by_truth[pair.truth].append(pair)
+    right = [p for p in found if is_right(p) and p.relation.is_duplicate]
+    wrong = [p for p in found if not is_right(p) and p.relation.is_duplicate]
     return {
-        "pairs": {truth: len(pairs) for truth, pairs in found.items()},
-        "accepted": {truth: len(accepted(pairs)) for truth, pairs in found.items()},
-        "precision": right / max(1, right + len(wrong)),
-        "recall_all_pairs": right / max(1, len(found["true"])),
-        "recall_copy_original": len(accepted(to_original)) / max(1, len(to_original)),
-        "by_transform": {t: {r.value: n for r, n in c.items()} for t, c in sorted(by_transform.items())},
-        "false_accepts": [[p.truth, p.a.name, p.b.name, p.verdict.relation, p.verdict.reason] for p in wrong],
-        "cpu_ms_per_pair": {truth: round(ms, 1) for truth, ms in cpu_ms.items()},
+        "pairs": {name: {"compared": len(own), "accepted": accepted(own)} for name, own in sorted(by_truth.items())},
+        "precision": share(len(right), len(right) + len(wrong)),
+        "recall_copy_original": share(accepted(by_truth["original"]), len(by_truth["original"])),
+        "recall_copy_copy": share(accepted(by_truth["copies"]), len(by_truth["copies"])),
+        "recall_by_transform": recall_by(truth, by_truth["original"], "transform"),
+        "recall_by_tier": recall_by(truth, by_truth["original"], "tier"),
+        "series_by_kind": series_by_kind(by_truth["series"]),
+        "false_accepts": [told(p) for p in wrong[:FALSE_SHOWN]],
+        "re_encoded_wrongly": re_encoded_wrongly(truth, found),
+        "calibration": calibration(found),
+        "cpu_ms_a_pair": spread([p.cpu_ms for p in found if p.cpu_ms is not None] or [0.0]),
+        "cpu_ms_a_pair_by_truth": {
+            name: round(statistics.median(times), 2)
+            for name, own in sorted(by_truth.items())
+            if (times := [p.cpu_ms for p in own if p.cpu_ms is not None])
+        },
     }
 
 
-def print_table(result: dict[str, object], found: dict[str, list[Compared]]) -> None:
-    print(f"{'transformation':<20} {'recall':>7}  relations")
-    for transform, counts in result["by_transform"].items():  # type: ignore[attr-defined]
-        total = sum(counts.values())
-        right = sum(n for r, n in counts.items() if Relation(r).is_duplicate)
-        print(f"{transform:<20} {right / total:7.1%}  " + ", ".join(f"{r} {n}" for r, n in counts.items()))
-    for truth, pairs in found.items():
-        print(f"{truth:<10} {len(accepted(pairs))} of {len(pairs)} accepted")
-    for key in ("precision", "recall_all_pairs", "recall_copy_original"):
-        print(f"{key:<22} {result[key]:.2%}")
-    print("CPU ms a pair (keypoints of new pictures included):", result["cpu_ms_per_pair"])
-    for pair in result["false_accepts"]:  # type: ignore[attr-defined]
-        print("FALSE", *pair, sep="  ")
+def pairs_of(library: OpenedLibrary, truth: Truth, copy_pairs: int, unrelated: int) -> Iterator[tuple[str, Pair]]:
+    """What to compare, with what it is in truth; pairs of one picture follow each other, since a worker keeps it."""
+    originals = {pair for _, pair in truth.to_original}
+    yield from (("original", pair) for pair in sorted(originals & truth.same))
+    others = sorted(truth.same - originals)
+    yield from (("copies", pair) for pair in sorted(random.Random(0).sample(others, min(copy_pairs, len(others)))))
+    yield from (("series", pair) for pair in sorted(truth.look_alike))
+    taken = 0
+    for _, pair in library.nearest(sorted(truth.pictures)):
+        if taken >= unrelated:
+            break
+        if not truth.is_kin(pair):
+            taken += 1
+            yield "unrelated", pair
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("truth", type=Path)
-    parser.add_argument("--hard", type=Path, help="folder of folders, each a series of look-alikes")
-    parser.add_argument("--unrelated", type=int, default=1500, help="unrelated pairs to compare, the most alike first")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    cv2.setNumThreads(1)
-    prepare_decoders(DecodeLimits())
-    samples = read_samples(args.truth, args.hard)
-    found: dict[str, list[Compared]] = {}
-    cpu_ms: dict[str, float] = {}
-    for truth, pairs in (
-        ("true", grouped_pairs(samples, "source")),
-        ("series", grouped_pairs(samples, "series")),
-        ("unrelated", nearest_unrelated(samples, args.unrelated)),
-    ):
-        found[truth], cpu_ms[truth] = compared(truth, pairs)
-    result = report(found, cpu_ms)
-    if args.json:
-        print(json.dumps(result, indent=1))
-    else:
-        print_table(result, found)
+def compared(library: OpenedLibrary, truth: Truth, pairs: Iterable[tuple[str, Pair]]) -> Iterator[Compared]:
+    for what, pair in pairs:
+        kind = truth.kind_of(pair) if what == "series" else ""
+        looked = library.look(pair)
+        if looked is not None:
+            edge = looked.edge
+            yield Compared(
+                truth=what,
+                kind=kind,
+                pair=pair,
+                relation=edge.relation,
+                probability=edge.probability,
+                reason=edge.reason,
+                cpu_ms=None if edge.evidence.method == "digest" else looked.cpu_ms,
+            )
+        elif library.is_one_content(pair):
+            same = Relation.SAME_BYTES
+            yield Compared(truth=what, kind=kind, pair=pair, relation=same, probability=1.0, reason="", cpu_ms=None)
+
+
+def is_right(pair: Compared) -> bool:
+    """Whether a pair is of one shot."""
+    return pair.truth in {"original", "copies"}
+
+
+def accepted(pairs: Iterable[Compared]) -> int:
+    return sum(p.relation.is_duplicate for p in pairs)
+
+
+def recall_by(truth: Truth, pairs: Sequence[Compared], what: str) -> dict[str, Result]:
+    """Recall of copies by one of the truth's columns, with the relations that were given."""
+    relations: dict[str, Counter[Relation]] = defaultdict(Counter)
+    copies = {pair: copy for copy, pair in truth.to_original}
+    for pair in pairs:
+        relations[getattr(copies[pair.pair], what)][pair.relation] += 1
+    ordered = sorted(relations, key=lambda name: (TIERS.index(name) if name in TIERS else len(TIERS), name))
+    return {
+        name: {
+            "copies": relations[name].total(),
+            "recall": share(sum(n for r, n in relations[name].items() if r.is_duplicate), relations[name].total()),
+            "relations": {relation.value: count for relation, count in relations[name].most_common()},
+        }
+        for name in ordered
+        if name
+    }
+
+
+def series_by_kind(pairs: Iterable[Compared]) -> dict[str, Result]:
+    by_kind = defaultdict(list)
+    for pair in pairs:
+        by_kind[pair.kind].append(pair)
+    return {kind: {"pairs": len(own), "accepted": accepted(own)} for kind, own in sorted(by_kind.items())}
+
+
+def told(pair: Compared) -> list[str]:
+    names = [os.fsdecode(b"/".join(path.split(b"/")[-2:])) for path in pair.pair]
+    return [pair.kind or pair.truth, *names, pair.relation.value, f"{pair.probability:.4f}", pair.reason]
+
+
+def re_encoded_wrongly(truth: Truth, found: Iterable[Compared]) -> Result:
+    """How often `re-encoded` was given to a pair that was edited, or is no pair at all.
+
+    Two copies that are both edited are left out: they may be equal but for an encoding.
+    """
+    wrong: dict[str, list[Compared]] = defaultdict(list)
+    for pair in found:
+        if pair.relation is not Relation.RE_ENCODED:
+            continue
+        a, b = (truth.pictures.get(path) for path in pair.pair)
+        if pair.truth in {"series", "unrelated"}:
+            wrong[pair.kind or pair.truth].append(pair)
+        elif a is not None and b is not None and a.is_edit != b.is_edit:
+            wrong[edited_of(a, b).transform].append(pair)
+    return {
+        "count": sum(map(len, wrong.values())),
+        "by_kind": {kind: len(pairs) for kind, pairs in sorted(wrong.items())},
+        "pairs": [told(p) for pairs in wrong.values() for p in pairs][:FALSE_SHOWN],
+    }
+
+
+def edited_of(a: Picture, b: Picture) -> Picture:
+    return a if a.is_edit else b
+
+
+def calibration(found: Iterable[Compared]) -> Result:
+    """Predicted probability of one shot against the share that is of one shot, in bins."""
+    bins: list[list[Compared]] = [[] for _ in EDGES[1:]]
+    for pair in found:
+        number = sum(pair.probability >= edge for edge in EDGES[1:-1])
+        bins[number].append(pair)
+    rows = [
+        {
+            "from": low,
+            "to": high,
+            "pairs": len(own),
+            "predicted": round(statistics.fmean(p.probability for p in own), 5),
+            "observed": share(sum(map(is_right, own)), len(own)),
+        }
+        for low, high, own in zip(EDGES, EDGES[1:], bins, strict=False)
+        if own
+    ]
+    total = sum(row["pairs"] for row in rows) or 1
+    error = sum(row["pairs"] * abs(row["predicted"] - row["observed"]) for row in rows) / total
+    return {"bins": rows, "expected_error": round(error, 5)}
+
+
+def rows(result: Result) -> list[Row]:
+    return [
+        *(
+            Row(what=f"pairs accepted, {name}", value=f"{own['accepted']} of {own['compared']}")
+            for name, own in result["pairs"].items()
+        ),
+        Row(what="precision over these pairs", value=f"{result['precision']:.2%}"),
+        *(
+            Row(what=f"  {name} ({own['copies']})", value=f"{own['recall']:.1%}")
+            for key in ("recall_by_tier", "recall_by_transform")
+            for name, own in result[key].items()
+        ),
+        *(
+            Row(what=f"  look-alikes accepted: {kind}", value=f"{own['accepted']} of {own['pairs']}")
+            for kind, own in result["series_by_kind"].items()
+        ),
+        *cost_rows(result),
+    ]
+
+
+def cost_rows(result: Result) -> list[Row]:
+    """What `accuracy` tells of the verifier too."""
+    wrong, cpu_ms = result["re_encoded_wrongly"]["count"], result["cpu_ms_a_pair"]["p50"]
+    return [
+        Row(what="re-encoded given to an edited or similar pair", value=str(wrong), promise="0", is_kept=not wrong),
+        Row(what="expected calibration error", value=f"{result['calibration']['expected_error']:.4f}"),
+        Row(what="CPU time a pair, median", value=f"{cpu_ms:.1f} ms", promise="≤ 30 ms", is_kept=cpu_ms <= 30),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(sys.modules["__main__"])

@@ -74,12 +74,21 @@ def config_file(home: Path, *, workers: int) -> Path:
     return path
 
 
-def scan(folder: Path, state: Path, *, workers: int = 0) -> Scan:
-    """Run `dedupd scan` on a folder."""
+def scan(folder: Path, state: Path, *others: Path, workers: int = 0) -> Scan:
+    """Run `dedupd scan` on a folder, and others with it."""
     state.mkdir(parents=True, exist_ok=True)
     counts, report = state.with_suffix(".counts.json"), state.with_suffix(".report.json")
     config = config_file(state.parent, workers=workers)
-    command = [sys.executable, "-P", COUNTED_SCAN, counts, "scan", folder, "--quiet"]  # -P: nothing from this folder
+    command = [
+        sys.executable,
+        "-P",
+        COUNTED_SCAN,
+        counts,
+        "scan",
+        folder,
+        *others,
+        "--quiet",
+    ]  # -P: nothing from this folder
     spent = spent_by([*command, "--state-dir", state, "--config", config, "--report", report])
     return Scan(spent=spent, report=json.loads(report.read_bytes()), **json.loads(counts.read_bytes()))
 

@@ -1,32 +1,31 @@
-"""A small truth set of our own making, for `accuracy`.
+"""What is known of a labelled folder: which pictures are copies, which are look-alikes; and how it is split in halves.
 
-Photographs and collages, their copies by common edits, unrelated pictures, and series of one scene in several
-exposures. Collages are no photographs: figures on real libraries are worth more.
+The table is truth.csv: path (below its folder), role ("original" for the one that others were made from), source_id
+(equal: duplicates), transform and tier (how a copy was made, how hard it is meant to be), series_id and series_kind
+(equal id, of another source: look-alikes). Only reads; scores nothing.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import io
-from collections.abc import Callable
+import itertools
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
-
-from benchmarks.pictures import Scenes, age, photographs
-
-SIZE_PX = (1024, 768)
-UNRELATED_SCENES = 24
-SERIES = 5
-FRAMES = 4
-COLUMNS = ("path", "role", "source_id", "transform", "series_id")
+from typing import Any, Literal
 
 SPLIT_SEED = 2  # of the first dozen, one that halves the pictures of each origin evenly
+RE_ENCODINGS = frozenset(
+    "exact_copy metadata_only exif_orientation jpeg_resave resize whatsapp instagram".split()  # noqa: SIM905 - a line
+)
+RE_ENCODING_PREFIX = "to_"  # another format; every other transformation is an edit
+TIERS = ("exact", "lossless", "easy", "medium", "hard")
 
-Encoded = tuple[bytes, str]  # bytes and suffix
 Half = Literal["tune", "report"]
+Pair = tuple[bytes, bytes]  # absolute paths, the smaller first
 
 
 def half_of(name: str) -> Half:
@@ -40,89 +39,121 @@ def half_of(name: str) -> Half:
     return "tune" if first_byte & 1 else "report"
 
 
-def make_truth(folder: Path, sources: int) -> Path:
-    """Write the pictures and truth.csv into an empty folder; returns the table's path.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A row of the table."""
 
-    Of the sources that have copies about half are photographs, the rest collages.
+    path: bytes  # absolute
+    source: str
+    series: str
+    series_kind: str
+    transform: str
+    tier: str
+    is_original: bool
+
+    @property
+    def half(self) -> Half:
+        return half_of(self.series or self.source)
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether more than bytes, size or format was changed."""
+        return bool(self.transform) and not (
+            self.transform in RE_ENCODINGS or self.transform.startswith(RE_ENCODING_PREFIX)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What is known of the pictures."""
+
+    pictures: dict[bytes, Picture]  # by path
+    same: frozenset[Pair]
+    look_alike: frozenset[Pair]
+    to_original: tuple[tuple[Picture, Pair], ...]  # each copy with the pair of it and its original
+    unjudged: frozenset[Pair]
+
+    def is_kin(self, pair: Pair) -> bool:
+        """Whether a pair is of one source or one series, or nobody is judged on it."""
+        return pair in self.same or pair in self.look_alike or pair in self.unjudged
+
+    def kind_of(self, pair: Pair) -> str:
+        """The kind of series of a pair of look-alikes."""
+        return self.pictures[pair[0]].series_kind
+
+
+def read_truth(
+    table: Path, *, ignore: Path | None = None, half: Half | None = None, series: Path | None = None
+) -> Truth:
+    """Read a table.
+
+    Args:
+        table: the path of truth.csv.
+        ignore: a table of pairs (path_a, path_b) that nobody is judged on; series_ambiguous.csv beside the table,
+            where there is one, is read too.
+        half: only pictures of that half.
+        series: a folder of folders, each a series of look-alikes, that are counted in.
     """
-    rows: list[dict[str, str]] = []
+    base = os.fsencode(table.parent.resolve())
 
-    def put(name: str, content: bytes, **facts: str) -> None:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        age(path)
-        rows.append({**dict.fromkeys(COLUMNS, ""), "path": name, **facts})
+    def path_of(name: str) -> bytes:
+        return os.path.join(base, os.fsencode(name))  # noqa: PTH118 - bytes
 
-    scenes = Scenes()
-    photos = photographs()[: (sources + 1) // 2]
-    originals = photos + [scenes.scene(seed, SIZE_PX) for seed in range(sources - len(photos))]
-    for number, original in enumerate(originals):
-        source = f"s{number:03}"
-        content = jpeg(original, 92)
-        put(f"camera/IMG_{number:04}.jpg", content, role="original", source_id=source)
-        for transform, edit in TRANSFORMS.items():
-            copy, suffix = edit(original, content)
-            put(f"{transform}/{source}{suffix}", copy, role="copy", source_id=source, transform=transform)
-    for seed in range(1000, 1000 + UNRELATED_SCENES):
-        put(f"camera/DSC_{seed}.jpg", jpeg(scenes.scene(seed, SIZE_PX), 92), role="single")
-    for seed in range(2000, 2000 + SERIES):
-        for frame in range(FRAMES):
-            picture = scenes.scene(seed, SIZE_PX, frame=frame)
-            put(f"camera/BURST_{seed}_{frame}.jpg", jpeg(picture, 92), role="series", series_id=f"b{seed}")
-    table = folder / "truth.csv"
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    return table
+    pictures = [picture_of(row, path_of(row["path"])) for row in read_rows(table)]
+    pictures += list(look_alikes_below(series)) if series else []
+    pictures = [picture for picture in pictures if half is None or picture.half == half]
+    beside = table.parent / "series_ambiguous.csv"
+    unjudged = frozenset(
+        pair_of(path_of(row["path_a"]), path_of(row["path_b"]))
+        for path in {ignore, beside if beside.exists() else None} - {None}
+        for row in read_rows(path)
+    )
+    same = frozenset(pairs_sharing(pictures, lambda p: p.source)) - unjudged
+    originals = {p.source: p.path for p in pictures if p.is_original}
+    return Truth(
+        pictures={p.path: p for p in pictures},
+        same=same,
+        look_alike=frozenset(pairs_sharing(pictures, lambda p: p.series)) - same - unjudged,
+        to_original=tuple(
+            (p, pair_of(p.path, originals[p.source]))
+            for p in pictures
+            if p.transform and not p.is_original and p.source in originals
+        ),
+        unjudged=unjudged,
+    )
 
 
-def jpeg(image: Image.Image, quality: int) -> bytes:
-    return encoded(image, "JPEG", quality=quality)[0]
+def picture_of(row: dict[str, Any], path: bytes) -> Picture:
+    return Picture(
+        path=path,
+        source=row.get("source_id") or "",
+        series=row.get("series_id") or "",
+        series_kind=row.get("series_kind") or "look_alike",
+        transform=row.get("transform") or "",
+        tier=row.get("tier") or "",
+        is_original=row.get("role") == "original",
+    )
 
 
-def encoded(image: Image.Image, form: str, **options: object) -> Encoded:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue(), {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}[form]
+def look_alikes_below(folder: Path) -> Iterator[Picture]:
+    for path in sorted(p for p in folder.resolve().glob("*/*") if p.is_file()):
+        row = {"series_id": f"{folder.name}/{path.parent.name}", "series_kind": folder.name}
+        yield picture_of(row, os.fsencode(path))
 
 
-def edited(change: Callable[[Image.Image], Image.Image]) -> Callable[[Image.Image, bytes], Encoded]:
-    """A change to the pixels, stored as an editor would."""
-    return lambda image, _content: encoded(change(image), "JPEG", quality=88)
+def read_rows(table: Path) -> list[dict[str, Any]]:
+    with table.open(newline="", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
 
 
-def halved(image: Image.Image) -> Image.Image:
-    return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+def pairs_sharing(pictures: Iterable[Picture], key: Callable[[Picture], str]) -> Iterator[Pair]:
+    members = defaultdict(set)
+    for picture in pictures:
+        if key(picture):
+            members[key(picture)].add(picture.path)
+    for paths in members.values():
+        yield from itertools.combinations(sorted(paths), 2)
 
 
-def cropped(image: Image.Image) -> Image.Image:
-    """A tenth less on each axis, off the centre."""
-    width, height = image.size
-    return image.crop((width // 25, height // 15, width // 25 + width * 9 // 10, height // 15 + height * 9 // 10))
-
-
-def captioned(image: Image.Image) -> Image.Image:
-    image = image.copy()
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, image.height * 9 // 10, image.width, image.height), fill="black")
-    draw.text((image.width // 20, image.height * 92 // 100), "Summer holidays", fill="white")
-    return image
-
-
-TRANSFORMS: dict[str, Callable[[Image.Image, bytes], Encoded]] = {
-    "exact_copy": lambda _image, content: (content, ".jpg"),
-    "jpeg_resave": lambda image, _content: encoded(image, "JPEG", quality=60),
-    "to_png": lambda _image, content: encoded(Image.open(io.BytesIO(content)), "PNG"),
-    "to_webp": lambda image, _content: encoded(image, "WEBP", quality=80),
-    "resize": edited(halved),
-    "brightness": edited(lambda image: ImageEnhance.Brightness(image).enhance(1.25)),
-    "grayscale": edited(ImageOps.grayscale),
-    "blur": edited(lambda image: image.filter(ImageFilter.GaussianBlur(1.2))),
-    "crop_10": edited(cropped),
-    "rotate_90": edited(lambda image: image.transpose(Image.Transpose.ROTATE_90)),
-    "hflip": edited(ImageOps.mirror),
-    "border": edited(lambda image: ImageOps.expand(image, image.width // 20, "white")),
-    "caption": edited(captioned),
-}
+def pair_of(a: bytes, b: bytes) -> Pair:
+    return (a, b) if a < b else (b, a)

@@ -17,13 +17,19 @@ def main() -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures and truth.csv")
     parser.add_argument("--photos", type=Path, action="append", default=[], metavar="DIR", help="more photographs")
     parser.add_argument("--sources", type=int, default=DEFAULT_SOURCES, help="regions of photographs, for each use")
+    parser.add_argument("--copies", type=int, metavar="N", help="of each source (default: one of every kind, or more)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--half", choices=("tune", "report"), help="only photographs of that half (default: both)")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     pillow_heif.register_heif_opener()
     table = write_set(
-        arguments.out, photos=arguments.photos, sources=arguments.sources, seed=arguments.seed, half=arguments.half
+        arguments.out,
+        photos=arguments.photos,
+        sources=arguments.sources,
+        seed=arguments.seed,
+        half=arguments.half,
+        copies=arguments.copies,
     )
     lines = sum(1 for _ in table.open()) - 1
     print(f"{table}: {lines} pictures, {time.process_time():.0f} CPU s")

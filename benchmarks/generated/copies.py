@@ -29,6 +29,7 @@ from benchmarks.generated.overlays import (
 )
 
 ORIENTATIONS = {3: 2, 6: 1, 8: 3}  # tag of a file whose pixels lie turned by that many quarters (anticlockwise)
+STRIDE = 10  # between copies that follow each other, so that a few are of many kinds; prime to the list's length
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "HEIF": ".heic", "AVIF": ".avif"}
 
 
@@ -55,12 +56,20 @@ Encoded = tuple[bytes, str, str]  # content, suffix, params
 Maker = Callable[[Original, Generator], Encoded]
 
 
-def copies_of(original: Original, rng: Generator) -> Iterator[Copy]:
-    """Every transformation as often as its place in TRANSFORMS says, each with parameters of its own."""
-    for transform, tier, times, make in TRANSFORMS:
-        for _ in range(times):
-            content, suffix, params = make(original, rng)
-            yield Copy(transform=transform, params=params, tier=tier, content=content, suffix=suffix)
+def copies_of(original: Original, rng: Generator, *, first: int = 0, count: int | None = None) -> Iterator[Copy]:
+    """Copies by the transformations of TRANSFORMS, each as often as it says there, with parameters of its own.
+
+    Args:
+        original: what to copy.
+        rng: what the parameters are drawn from.
+        first: where in the list to begin; it goes round.
+        count: how many; None: the whole list.
+    """
+    every = [(transform, tier, make) for transform, tier, times, make in TRANSFORMS for _ in range(times)]
+    for place in range(first, first + (len(every) if count is None else count)):
+        transform, tier, make = every[place * STRIDE % len(every)]
+        content, suffix, params = make(original, rng)
+        yield Copy(transform=transform, params=params, tier=tier, content=content, suffix=suffix)
 
 
 def encoded(pixels: Pixels, form: str = "JPEG", **options: object) -> bytes:

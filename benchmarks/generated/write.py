@@ -86,6 +86,7 @@ def write_set(
     sources: int = DEFAULT_SOURCES,
     seed: int = 0,
     half: Half | None = None,
+    copies: int | None = None,
 ) -> Path:
     """Write pictures and tables below `folder`; returns the path of truth.csv.
 
@@ -95,12 +96,14 @@ def write_set(
         sources: how many regions have copies, and how many have look-alikes, at most.
         seed: another one draws other parameters.
         half: only photographs of that half.
+        copies: how many a source has, None: one of every kind and more of some. With a few a source is as in a
+            library, where nobody keeps fifty copies; the kinds then take turns.
     """
     table = Table(folder)
     for_copies, for_series = shared_out(regions(photos, half), sources)
     others = tuple(region.pixels for region in for_copies[:8])
-    for region in for_copies:
-        put_copies(table, region, seed)
+    for number, region in enumerate(for_copies):
+        put_copies(table, region, seed, first=number * (copies or 0), count=copies)
     for number, region in enumerate(for_series):
         put_look_alikes(table, region, others, seed, number)
     return table.close()
@@ -129,7 +132,7 @@ def random_of(seed: int, *names: str) -> Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def put_copies(table: Table, region: Region, seed: int) -> None:
+def put_copies(table: Table, region: Region, seed: int, *, first: int, count: int | None) -> None:
     rng = random_of(seed, region.name, "copies")
     camera = drawn_camera(rng)
     light = scene_of(region.pixels, rng).seen(WHOLE, camera.size_px)
@@ -138,7 +141,7 @@ def put_copies(table: Table, region: Region, seed: int) -> None:
     original = Original(pixels=np.asarray(Image.open(io.BytesIO(content)).convert("RGB")), content=content)
     stem = region.name.replace("#", "-")
     table.put(f"originals/{stem}.jpg", content, role="original", source_id=region.name)
-    for number, copy in enumerate(copies_of(original, rng)):
+    for number, copy in enumerate(copies_of(original, rng, first=first, count=count)):
         table.put(
             f"copies/{stem}-{number:02}-{copy.transform}{copy.suffix}",
             copy.content,
