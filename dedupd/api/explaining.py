@@ -98,7 +98,11 @@ def _message(gallery: Gallery, record: ContentRecord) -> PictureMessage:
 
 
 def _contradictions(pair: PairMessage) -> list[str]:
-    return [f"{fact.name}: {fact.a} / {fact.b}" for fact in pair.metadata if fact.standing == "contradicts"]
+    return [
+        f"Contradicting: {fact.name}, {fact.a} against {fact.b}."
+        for fact in pair.metadata
+        if fact.standing == "contradicts"
+    ]
 
 
 def _shown_name(named: Named, picture: PictureMessage) -> str:

@@ -17,6 +17,7 @@ TONE_CHANGED = 0.02  # mean change of all values, 0 … 1, that re-encoding does
 GREY = 0.05  # saturation over the other's, below which a picture has no colour
 SOFTER = 0.7  # finest detail over the other's, below which an eye notices
 MOST_BOXES = 8  # evidence lists no more
+MOST_PLACES = 4  # a longer list says no more
 LEAST_OVERLAY = 0.001  # of the overlap
 _ACROSS = ("left", "middle", "right")
 _DOWN = ("top", "middle", "bottom")
@@ -78,6 +79,8 @@ def _difference_words(evidence: Evidence, a: str) -> str:
     if not boxes:
         return "no place differs by more than saving again explains."
     places = list(dict.fromkeys(place_words(box) for box in boxes))
+    if len(places) > MOST_PLACES:
+        places = ["in many parts"]
     where = places[0] if len(places) == 1 else ", ".join(places[:-1]) + f" and {places[-1]}"
     if len(boxes) == 1:
         return f"one place differs, {where} of {a}."

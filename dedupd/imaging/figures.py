@@ -19,6 +19,7 @@ SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # the same
 NEAREST_RATIO = 0.8  # Lowe 2004: nearest to second nearest distance
 AGREEING_PX = 3.0  # of a small image; RANSAC's tolerance for SIFT keypoints
 _TONE_SAMPLE = 6000  # pixels; more change the curve by less than a level
+_WORTH_LEVELS = 0.5  # of the median difference; by a median, as something added in one place must not bend the curve
 _TONE_STEPS, _LEAST_IN_STEP = 40, 12  # of the curve, and pixels in each: enough for a median
 
 
@@ -78,7 +79,8 @@ def toned_to(luma: Floats, target: Floats, valid: Mask) -> Floats:
     # Beyond what the sample shows, the curve goes on at the slope of "no change".
     toned = inner + np.minimum(luma - knots[0], 0) + np.maximum(luma - knots[-1], 0)
     toned = np.clip(toned, 0, 255).astype(np.float32)
-    return toned if _mse(toned, target, valid) < _mse(luma, target, valid) else luma
+    before, after = (float(np.median(np.abs(x - target)[valid])) for x in (luma, toned))
+    return toned if after < before - _WORTH_LEVELS else luma
 
 
 def ssim_map(x: Floats, y: Floats) -> Floats:

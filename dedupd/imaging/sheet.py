@@ -22,7 +22,7 @@ MARGIN_PX = 28
 GAP_PX = 24
 MAX_PANEL_HEIGHT_PX = 760
 LEAST_CELL_PX = 400  # so that captions have room below narrow pictures
-RIM_PX = 4
+RIM_PX = 14  # a frame this near to the panel's own edge is not drawn
 BOX_PAD_PX = 5  # a box stands around what it marks
 WIDE_SHAPE = 1.05  # width over height from which two panels stand side by side and the third below
 TITLE_PX, NAME_PX, TEXT_PX = 38, 24, 22
@@ -165,7 +165,7 @@ def _draw_panel(sheet: Image.Image, draw: ImageDraw.ImageDraw, panel: _Panel, at
     rim = np.array([[0, 0], [image.width, 0], [image.width, image.height], [0, image.height]])
     for frame in panel.frames:
         if abs(frame - rim).max() <= RIM_PX:
-            continue  # it would only double the panel's own edge
+            continue
         _outline(on_it, [(round(px), round(py)) for px, py in frame], FRAME_COLOUR)
     for left, top, right, bottom in panel.boxes:
         x0, y0 = max(1, left - BOX_PAD_PX), max(1, top - BOX_PAD_PX)

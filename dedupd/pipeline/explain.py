@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from dedupd.core.errors import NotFoundError, RetryError
 from dedupd.core.illustration import Illustrated, SheetWords
+from dedupd.core.other_side import seen_from_b
 from dedupd.core.ports import (
     DecodedImage,
     EvidenceSide,
@@ -58,10 +59,9 @@ class Explainer:
         if edge is None:
             raise _unreadable(first, second)
         seen = self._illustrated(first, second, None)
-        is_stored_order = (edge.a, edge.b) == (first.record.id, second.record.id)
         evidence: Evidence | None = edge.evidence
-        if not is_stored_order:
-            evidence = _from_the_other_side(edge.evidence, seen)
+        if (edge.a, edge.b) != (first.record.id, second.record.id):
+            evidence = seen_from_b(edge.evidence) or _from_the_other_side(edge.evidence, seen)
         return Explained(
             a=first.record,
             b=second.record,
@@ -161,11 +161,9 @@ def _opened(asked: _Asked, words: SheetWords | None) -> bytes | int | None:
 
 
 def _from_the_other_side(stored: Evidence, seen: Illustrated | None) -> Evidence | None:
-    """The evidence of (b, a), of which the full pictures' part has no sides."""
+    """The evidence of (b, a) by a new look, for pairs stored without their corners; the full pictures' has no sides."""
     if seen is None:
         return None
-    if stored.method == "digest":
-        return stored
     return replace(
         seen.evidence,
         fine_px=stored.fine_px,

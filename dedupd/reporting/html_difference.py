@@ -9,8 +9,9 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
+from dedupd.core.other_side import seen_from_b
 from dedupd.core.pair_words import pair_words
-from dedupd.core.records import Box, ContentId, Edge, Relation
+from dedupd.core.records import Box, ContentId, Edge, Evidence, Relation
 
 COPY, KEPT = "this copy", "the kept picture"
 SAME_FRAME = 0.012  # of a side; edges nearer than this are not drawn
@@ -27,8 +28,8 @@ class Difference:
 
     on_kept: tuple[Quad, ...]  # places that differ
     on_copy: tuple[Quad, ...]
-    copy_edge: Quad | None  # the copy's frame on the kept picture; None: the same frame, or not known
-    kept_edge: Quad | None  # the kept picture's frame on the copy
+    copy_edge: Quad | None  # the copy's frame on the kept picture, where it shows less of it
+    kept_edge: Quad | None  # the kept picture's frame on the copy, where that shows more
     words: tuple[str, ...]
 
     @property
@@ -40,24 +41,18 @@ class Difference:
 def difference_of(edge: Edge, keep: ContentId) -> Difference:
     """What the evidence of a pair says, seen from the kept picture.
 
-    Pairs that were found before their corners were kept have marks on the one whose fractions the boxes are in.
+    Pairs that were found before their corners were kept have marks only on the one whose fractions the boxes are in.
     """
-    evidence = edge.evidence
-    is_keep_a = edge.a == keep
-    names = (KEPT, COPY) if is_keep_a else (COPY, KEPT)
-    corners = evidence.geometry.corners if evidence.geometry is not None else ()
-    on_a = tuple(_quad(box) for box in evidence.differences)
-    on_b: tuple[Quad, ...] = ()
-    b_edge: Quad | None = None  # on A
-    a_edge: Quad | None = None  # on B
-    if len(corners) == 4:
-        onto_b = _Inverse.of(corners)
-        on_b = tuple(tuple(map(onto_b.point, quad)) for quad in on_a)
-        if not _is_whole(corners):
-            b_edge, a_edge = corners, tuple(map(onto_b.point, _UNIT))
-    on_kept, on_copy = (on_a, on_b) if is_keep_a else (on_b, on_a)
-    copy_edge, kept_edge = (b_edge, a_edge) if is_keep_a else (a_edge, b_edge)
-    return Difference(on_kept, on_copy, copy_edge, kept_edge, pair_words(evidence, *names))
+    there, back = edge.evidence, seen_from_b(edge.evidence)
+    from_kept, from_copy = (there, back) if edge.a == keep else (back, there)
+    words = pair_words(from_kept, KEPT, COPY) if from_kept is not None else pair_words(there, COPY, KEPT)
+    return Difference(
+        on_kept=_places(from_kept),
+        on_copy=_places(from_copy),
+        copy_edge=_edge(from_kept),
+        kept_edge=_edge(from_copy),
+        words=words,
+    )
 
 
 def marks(size: Size, places: tuple[Quad, ...], edge: Quad | None) -> str:
@@ -77,14 +72,14 @@ def marks(size: Size, places: tuple[Quad, ...], edge: Quad | None) -> str:
 
 
 def told(difference: Difference, relation: Relation, kept_picture: str) -> str:
-    """What differs in words, open for what was edited and on demand for others.
+    """What differs in words: open for what was edited, on demand for others, where there is anything to see.
 
     Args:
         difference: what to tell.
         relation: of the copy to the kept picture.
         kept_picture: the kept picture's frame with its marks as HTML, "" for none.
     """
-    if not difference.words:
+    if not difference.words or not (difference.is_marked or relation is Relation.EDITED):
         return ""
     is_open = " open" if relation is Relation.EDITED else ""
     items = "".join(f"<li>{html.escape(words)}</li>" for words in difference.words)
@@ -99,37 +94,30 @@ def told(difference: Difference, relation: Relation, kept_picture: str) -> str:
     )
 
 
+def _places(evidence: Evidence | None) -> tuple[Quad, ...]:
+    return () if evidence is None else tuple(map(_quad, evidence.differences))
+
+
 def _quad(box: Box) -> Quad:
     return ((box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom))
+
+
+def _edge(evidence: Evidence | None) -> Quad | None:
+    """B's frame on A, where it is smaller and not the same."""
+    if evidence is None or evidence.geometry is None or len(evidence.geometry.corners) != 4:
+        return None
+    corners = evidence.geometry.corners
+    return None if _area(corners) >= 1 or _is_whole(corners) else corners
+
+
+def _area(quad: Quad) -> float:
+    """By the shoelace formula."""
+    return abs(sum(x * v - u * y for (x, y), (u, v) in zip(quad, (*quad[1:], quad[0]), strict=True))) / 2
 
 
 def _is_whole(corners: Quad) -> bool:
     """Whether the corners are those of the whole frame, in whatever order: turned and mirrored frames are the same."""
     return all(min(max(abs(x - u), abs(y - v)) for x, y in corners) <= SAME_FRAME for u, v in _UNIT)
-
-
-@dataclass(frozen=True, slots=True)
-class _Inverse:
-    """Fractions of A's frame to fractions of B's."""
-
-    origin: Point
-    across: Point  # what B's width is in fractions of A
-    down: Point
-    determinant: float
-
-    @classmethod
-    def of(cls, corners: Quad) -> _Inverse:
-        origin, right, _, below = corners
-        across = right[0] - origin[0], right[1] - origin[1]
-        down = below[0] - origin[0], below[1] - origin[1]
-        determinant = across[0] * down[1] - across[1] * down[0]
-        return cls(origin, across, down, determinant if abs(determinant) > 1e-9 else 1e-9)
-
-    def point(self, at: Point) -> Point:
-        x, y = at[0] - self.origin[0], at[1] - self.origin[1]
-        u = (x * self.down[1] - y * self.down[0]) / self.determinant
-        v = (y * self.across[0] - x * self.across[1]) / self.determinant
-        return u, v
 
 
 def _path(quad: Quad, size: Size) -> str:
