@@ -14,7 +14,7 @@ from dedupd.core.standing import richness, standing, strongest_part
 
 KEEP_POLICY = "best"
 
-_NEAR = 0.02  # points of `standing`; copies nearer than this are equally good, and other things decide
+_NEAR = 1e-4  # points of `standing`; nearer is the rounding of figures, and other things decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

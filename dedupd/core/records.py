@@ -123,6 +123,8 @@ class Quality:
     earlier_jpeg_quality: int | None = None  # of a coarser compression whose traces the pixels show; None: none seen
     fullness: float = 1.0  # > 0, a JPEG's size over what its pixels take at its quality; lower: it was saved before
     has_full_chroma: bool = False  # a JPEG that keeps colour at the same resolution as brightness (4:4:4)
+    fine_colour: float = 0.0  # ≥ 0, energy of the finest detail in colour, grey levels²; 0: not measured
+    crispness: float | None = None  # logarithm, finest detail over that at half the size; None: not measured
     noise: float = 0.0  # grey levels, in the calmest quarter of the small image
     clipped_share: float = 0.0  # 0 … 1, share of the small image's values that are black or white
     drawn_share: float = 0.0  # 0 … 1, share of the small image's cells that hold one value
@@ -227,6 +229,7 @@ class Evidence:
     frame_offset_px: float = 0.0  # how far the corners of the two whole frames are apart once aligned
     protrusion_px: float = 0.0  # how far the inner picture sticks out of the outer one; 0: one contains the other
     band_gains: tuple[float, ...] = ()  # > 0, B's detail over A's in each octave, the finest first; 1: equally sharp
+    usual_excess: float = 0.0  # ≥ 0, 99th percentile of what `excess` is the largest of
     chroma_gain: float = 1.0  # ≥ 0, B's saturation over A's
     overlay_share: float = 0.0  # 0 … 1, share of the overlap that text or a watermark added to one of them covers
     overlay_is_on_b: bool = False  # which of them carries it

@@ -11,13 +11,14 @@ import io
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from dedupd.core.arrays import Pixels
 from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage
 from dedupd.core.records import ProblemCode
 from dedupd.imaging.digest import ImageData, image_data
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.metadata import capture_of
 from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
-from dedupd.imaging.quality import CodedJpeg, Luma, measure
+from dedupd.imaging.quality import CodedJpeg, measure
 from dedupd.imaging.rgb import shrink_to_rgb, small_size, to_resizable
 
 _LOOKED_AT_PX = 768  # side of the part in the middle whose own pixels are looked at
@@ -36,7 +37,7 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
     """
     picture = open_picture(data, limits)
     try:
-        small, luma, decoder = _small_image(picture)
+        small, middle, decoder = _small_image(picture)
     except (*DECODER_ERRORS, MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise explain(error, data, picture.format) from error
     width_px, height_px = picture.upright_size
@@ -48,7 +49,7 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
         height_px=height_px,
         image_digest=jpeg.digest if jpeg else None,
         capture=capture_of(picture.tags),
-        quality=measure(pixels, luma, _coded(picture, jpeg), width_px * height_px),
+        quality=measure(pixels, middle, _coded(picture, jpeg), width_px * height_px),
         decoder=decoder,
         small=pixels,
         preview=encode_preview(small),
@@ -79,8 +80,8 @@ def decode_preview(preview: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.ui
         ) from error
 
 
-def _small_image(picture: Picture) -> tuple[Image.Image, Luma | None, str]:
-    """The small image, upright; brightness at full scale if it was decoded so; the tag of how it was made."""
+def _small_image(picture: Picture) -> tuple[Image.Image, Pixels | None, str]:
+    """The small image, upright; the middle at full scale if it was decoded so; the tag of how it was made."""
     image = picture.image
     size = small_size(*image.size)
     box: tuple[float, float, float, float] | None = None
@@ -89,17 +90,17 @@ def _small_image(picture: Picture) -> tuple[Image.Image, Luma | None, str]:
     if drafted is not None and image.size != size:
         box = tuple(float(edge) for edge in drafted[1])  # type: ignore[assignment]  # four edges
     picture.load()
-    luma = _middle(image) if image.size == (picture.width_px, picture.height_px) else None
+    middle = _middle(image) if image.size == (picture.width_px, picture.height_px) else None
     small = upright(shrink_to_rgb(image, size, box), picture.orientation)
     way = f"draft{SMALL_SIDE_PX}" if drafted is not None else str(SMALL_SIDE_PX)
-    return small, luma, f"{picture.decoder}/{way}"
+    return small, middle, f"{picture.decoder}/{way}"
 
 
-def _middle(image: Image.Image) -> Luma:
-    """Brightness of the middle of a decoded picture, from the corner of an 8 px block on."""
+def _middle(image: Image.Image) -> Pixels:
+    """The middle of a decoded picture, from the corner of an 8 px block on."""
     left, top = (max(0, (side - _LOOKED_AT_PX) // 2) // 8 * 8 for side in image.size)
     part = image.crop((left, top, min(left + _LOOKED_AT_PX, image.width), min(top + _LOOKED_AT_PX, image.height)))
-    return np.asarray(to_resizable(part).convert("L"))
+    return np.asarray(to_resizable(part).convert("RGB"))
 
 
 def _coded(picture: Picture, jpeg: ImageData | None) -> CodedJpeg | None:

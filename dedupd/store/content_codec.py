@@ -32,6 +32,8 @@ class _QualityRow(msgspec.Struct, array_like=True, frozen=True):
     earlier_jpeg_quality: int | None = None
     fullness: float = 1.0
     has_full_chroma: bool = False
+    fine_colour: float = 0.0
+    crispness: float | None = None
     noise: float = 0.0
     clipped_share: float = 0.0
     drawn_share: float = 0.0
@@ -103,6 +105,7 @@ class _EvidenceRow(msgspec.Struct, array_like=True, frozen=True):
     fine_px: int = 0
     fine_errors: tuple[float, ...] = ()
     fine_noise_correlation: float | None = None
+    usual_excess: float = 0.0
 
 
 class _EdgeRow(msgspec.Struct, array_like=True, frozen=True):
@@ -144,6 +147,8 @@ def content_body(content: ContentRecord) -> bytes:
                 earlier_jpeg_quality=quality.earlier_jpeg_quality,
                 fullness=quality.fullness,
                 has_full_chroma=quality.has_full_chroma,
+                fine_colour=quality.fine_colour,
+                crispness=quality.crispness,
                 noise=quality.noise,
                 clipped_share=quality.clipped_share,
                 drawn_share=quality.drawn_share,
@@ -191,6 +196,8 @@ def content_from(key: bytes, body: bytes) -> ContentRecord:
             earlier_jpeg_quality=quality.earlier_jpeg_quality,
             fullness=quality.fullness,
             has_full_chroma=quality.has_full_chroma,
+            fine_colour=quality.fine_colour,
+            crispness=quality.crispness,
             noise=quality.noise,
             clipped_share=quality.clipped_share,
             drawn_share=quality.drawn_share,
@@ -254,6 +261,7 @@ def edge_body(edge: Edge) -> bytes:
         fine_px=evidence.fine_px,
         fine_errors=evidence.fine_errors,
         fine_noise_correlation=evidence.fine_noise_correlation,
+        usual_excess=evidence.usual_excess,
     )
     return encode(
         _EdgeRow(
@@ -322,4 +330,5 @@ def _evidence(row: _EvidenceRow) -> Evidence:
         fine_px=row.fine_px,
         fine_errors=row.fine_errors,
         fine_noise_correlation=row.fine_noise_correlation,
+        usual_excess=row.usual_excess,
     )

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from dedupd.core.keeper import Candidate, choose_keeper
@@ -5,13 +7,24 @@ from dedupd.core.records import Capture, ContentRecord, ContentStage, Quality
 
 
 def candidate(
-    number, *, width=400, height=300, fmt="JPEG", paths=(b"a.jpg",), jpeg_quality=80, size=1000, frame=0.0, **capture
+    number,
+    *,
+    width=400,
+    height=300,
+    fmt="JPEG",
+    paths=(b"a.jpg",),
+    jpeg_quality=80,
+    size=1000,
+    frame=0.0,
+    seen=None,
+    **capture,
 ):
     return Candidate(
         content=ContentRecord(
             id=number, digest=bytes(32), size_bytes=size, format=fmt, width_px=width, height_px=height,
             image_digest=None, pixel_digest=None, capture=Capture(**capture), decoder="t", stage=ContentStage.LINKED,
-            quality=Quality(sharpness=1, information=5, jpeg_quality=jpeg_quality, frame_share=frame), first_seen_ns=0,
+            quality=Quality(sharpness=1, information=5, jpeg_quality=jpeg_quality, frame_share=frame, **(seen or {})),
+            first_seen_ns=0,
         ),
         paths=paths,
     )  # fmt: skip
@@ -22,7 +35,7 @@ def candidate(
     [
         (candidate(2, width=4032, height=3024), candidate(1, width=1600, height=1200), "4032×3024 against 1600×1200"),
         (candidate(2), candidate(1, width=480, height=380, fmt="PNG", frame=0.342), "without a border"),
-        (candidate(2, width=800, height=600), candidate(1, width=900, height=900, frame=0.8), "without a border"),
+        (candidate(2, width=800, height=600), candidate(1, width=900, height=900, frame=0.8), "true resolution"),
         (candidate(2, fmt="RAW", jpeg_quality=None), candidate(1), "RAW, what the sensor saw"),
         (candidate(2, jpeg_quality=95), candidate(1, jpeg_quality=60), "quality, 95 against 60"),
         (candidate(2, has_gps=True), candidate(1), "more metadata"),
@@ -32,6 +45,15 @@ def candidate(
         (candidate(2, paths=(b"a.jpg",)), candidate(1, paths=(b"deeper/a.jpg",)), "shorter path"),
         (candidate(1), candidate(2), "seen first"),
         (candidate(2), candidate(1, width=9000, paths=()), "not on disk"),
+        (candidate(2), candidate(1, width=800, height=600, seen={"crispness": -0.95}), "true resolution"),
+        (candidate(2, jpeg_quality=70), candidate(1, seen={"earlier_jpeg_quality": 60}), "earlier JPEG of quality 60"),
+        (candidate(2), candidate(1, width=720, height=1560, seen={"drawn_share": 0.5}), "size of a screen"),
+        (candidate(2), candidate(1, fmt="WEBP", jpeg_quality=None), "conversion to WEBP"),
+        (candidate(2), candidate(1, fmt="PNG", seen={"earlier_jpeg_quality": 80}), "earlier JPEG of quality 80"),
+        (candidate(2, fmt="PNG", jpeg_quality=None), candidate(1), "lossless, PNG"),
+        (candidate(2, seen={"colour": 9.0}), candidate(1, seen={"colour": 0.0}), "in colour"),
+        (candidate(2), candidate(1, seen={"noise": 8.0}), "less noise"),
+        (candidate(2, taken_at_ms=1), candidate(1, seen={"fine_colour": 40.0}), "more metadata"),
     ],
 )
 def test_first_difference_decides_and_is_named_whatever_the_order(better, worse, word):
@@ -39,6 +61,19 @@ def test_first_difference_decides_and_is_named_whatever_the_order(better, worse,
         keeper, reason = choose_keeper(pair)
         assert keeper == better.content.id
         assert word in reason
+
+
+def test_the_choice_among_many_is_the_same_whatever_the_order():
+    generator = random.Random(3)
+    many = [
+        candidate(n, width=400 + n % 3, jpeg_quality=generator.choice([70, 90]), seen={"fine_colour": 10 + n / 7})
+        for n in range(1, 12)
+    ]
+    keepers = set()
+    for _ in range(20):
+        generator.shuffle(many)
+        keepers.add(choose_keeper(many)[0])
+    assert len(keepers) == 1
 
 
 def test_nothing_to_choose_from_is_an_error():
