@@ -230,7 +230,7 @@ def _differ(a: object | None, b: object | None) -> bool:
 FULL_LOOK_GAIN = 1.8  # full pixels for one small pixel of the shared part, from which they can show more
 FULL_LOOK_PX = 700  # long side of the shared part
 SURE = 0.999  # probability from which a plain copy needs no full look
-OWN_NOISE = 0.15  # correlation of grain; of 192 copies the 129 that still had grain stayed above 0.26
+OWN_NOISE = 0.15  # correlation of grain; copies that still have grain stay above 0.21
 CHANGED_EXCESS = 1.2  # of the full pictures; copies stay below 1.0, a digit of three small pixels has 1.8 and more
 
 

@@ -5,6 +5,7 @@ Starts from the alignment of the small images. Decides nothing (`core.relation` 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,14 +13,15 @@ import numpy as np
 
 from dedupd.core.arrays import Pixels
 from dedupd.core.records import Box, Evidence
-from dedupd.imaging.alignment import compose, invert
-from dedupd.imaging.common_frame import CommonFrame, refine
+from dedupd.imaging.alignment import Alignment, compose, invert
+from dedupd.imaging.common_frame import CommonFrame, make_common_frame, refine
 from dedupd.imaging.evidence import aligned
 from dedupd.imaging.grain import grain_correlation
 from dedupd.imaging.prepared_side import BoxPx, Doubles, PreparedSide
 from dedupd.imaging.residual import measure
 
 MAX_SIDE_PX = 1200  # long side of the shared part when local change is looked for: 13 MB as floats
+SAME_NOISE = 0.3  # correlation of grain from which two frames lie well enough as they do
 
 
 def look_closely(a: PreparedSide, full_a: Pixels, b: PreparedSide, full_b: Pixels, evidence: Evidence) -> Evidence:
@@ -38,22 +40,34 @@ def look_closely(a: PreparedSide, full_a: Pixels, b: PreparedSide, full_b: Pixel
         pictures cannot be laid on each other.
     """
     is_swapped = a.order_key > b.order_key
-    placed = _place(b, full_b, a, full_a) if is_swapped else _place(a, full_a, b, full_b)
-    if placed is None:
+    first, second = ((b, full_b), (a, full_a)) if is_swapped else ((a, full_a), (b, full_b))
+    start = _start(*first, *second)
+    if start is None:
         return evidence
+    found = evidence
+    for frame in start.frames():
+        found = _seen(start.placed(frame), first[1], second[1], evidence, a_is_second=is_swapped)
+        noise = found.fine_noise_correlation
+        if found.differences == evidence.differences and (noise is None or noise >= SAME_NOISE):
+            break  # aligning them better could only find less
+    return found
+
+
+def _seen(
+    placed: _Placed, full_first: Pixels, full_second: Pixels, evidence: Evidence, *, a_is_second: bool
+) -> Evidence:
     residual = measure(placed.frame)
-    fulls = (full_b, full_a) if is_swapped else (full_a, full_b)
     found = replace(
         evidence,
         fine_px=min(placed.frame.valid.shape),
         fine_errors=residual.bands.errors,
-        fine_noise_correlation=grain_correlation(*fulls, placed.second_to_first),
+        fine_noise_correlation=grain_correlation(full_first, full_second, placed.second_to_first),
     )
     regions = residual.regions
     # Added text that small images explained is no finding: its strokes are too thick here to be known as text.
     if not regions.areas or evidence.overlay_share > 0:
         return found
-    to_a = placed.to_second if is_swapped else placed.to_first
+    full_a, to_a = (full_second, placed.to_second) if a_is_second else (full_first, placed.to_first)
     return replace(
         found,
         excess=max(evidence.excess, regions.excess),
@@ -81,8 +95,39 @@ class _Placed:
     to_second: Doubles
 
 
-def _place(first: PreparedSide, full_first: Pixels, second: PreparedSide, full_second: Pixels) -> _Placed | None:
-    """Align the shared parts of two full pictures; None where too little is shared or nothing agrees."""
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The shared parts of two full pictures, and how the small images say that they lie."""
+
+    x: _Part
+    y: _Part
+    alignment: Alignment
+
+    def frames(self) -> Iterator[CommonFrame]:
+        """Both as they lie, where they are whole frames, as most copies are; then aligned anew."""
+        if self.alignment.is_frame_on_frame:
+            frame = make_common_frame(self.x.side, self.y.side, self.alignment)
+            if frame is not None:
+                yield frame
+        refined = refine(self.x.side, self.y.side, self.alignment)
+        if refined is not None:
+            yield refined.frame(self.x.side, self.y.side)
+
+    def placed(self, frame: CommonFrame) -> _Placed:
+        """The frame with its maps to the full pictures."""
+        to_x, to_y = invert(self.x.from_full), invert(self.y.from_full)
+        second_to_first = compose(to_x, compose(frame.alignment.b_to_a, self.y.from_full))
+        left, top = frame.origin
+        cut = np.array([[1.0, 0, left], [0, 1, top]])
+        if frame.reference_is_a:
+            to_first = compose(to_x, cut)
+            return _Placed(frame, second_to_first, to_first, compose(invert(second_to_first), to_first))
+        to_second = compose(to_y, cut)
+        return _Placed(frame, second_to_first, compose(second_to_first, to_second), to_second)
+
+
+def _start(first: PreparedSide, full_first: Pixels, second: PreparedSide, full_second: Pixels) -> _Start | None:
+    """Cut two full pictures to what they share; None where that is too little, or nothing agrees."""
     small = aligned(first, second)
     if small is None:
         return None
@@ -97,23 +142,12 @@ def _place(first: PreparedSide, full_first: Pixels, second: PreparedSide, full_s
     y = _part(full_second, box_second, bound * min(1.0, scale))
     if x is None or y is None:
         return None
-    start = replace(
+    alignment = replace(
         small.alignment,
         b_to_a=compose(x.from_full, compose(guess, invert(y.from_full))),
         is_frame_on_frame=small.alignment.is_frame_on_frame and x.is_whole and y.is_whole,
     )
-    refined = refine(x.side, y.side, start)
-    if refined is None:
-        return None
-    frame = refined.frame(x.side, y.side)
-    second_to_first = compose(invert(x.from_full), compose(frame.alignment.b_to_a, y.from_full))
-    left, top = frame.origin
-    cut = np.array([[1.0, 0, left], [0, 1, top]])
-    if frame.reference_is_a:
-        to_first = compose(invert(x.from_full), cut)
-        return _Placed(frame, second_to_first, to_first, compose(invert(second_to_first), to_first))
-    to_second = compose(invert(y.from_full), cut)
-    return _Placed(frame, second_to_first, compose(second_to_first, to_second), to_second)
+    return _Start(x, y, alignment)
 
 
 def _scale(m: Doubles) -> float:
