@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
-from dedupd.cli.asking import absolute, client_of, told_by_name
-from dedupd.cli.asking import open_regular as opened
+from dedupd.cli.asking import absolute, client_of, open_regular, told_by_name
 from dedupd.cli.groups import print_picture
 from dedupd.cli.new_file import refuse_existing, write_new
 from dedupd.cli.printing import Output, escaped
 from dedupd.client import Client
+from dedupd.client.body import Sent
 from dedupd.core.errors import NotFoundError, RequestError
 from dedupd.core.wording import likeness_text, percent_text
 from dedupd.protocol.pictures import EvidenceMessage, FactMessage, FiguresMessage, PairMessage, PictureMessage
@@ -25,7 +24,7 @@ _CONTENT = re.compile(r"content:[0-9]+")
 _FORMATS: dict[str, SheetFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 _STANDING_MARKS = {"same": "", "differs": "differs", "contradicts": "CONTRADICTS: two shots", "unknown": ""}
 
-Picture = bytes | IO[bytes]  # a path or content:NUMBER that the daemon looks up, or a file to send
+Picture = bytes | Sent  # a path or content:NUMBER that the daemon looks up, or a file to send
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
@@ -86,7 +85,8 @@ def _sent(name: str, files: ExitStack, unknown: NotFoundError) -> Picture:
     if not os.path.lexists(name):
         raise unknown
     with told_by_name(name):
-        return files.enter_context(opened(name, follow=True))
+        file = files.enter_context(open_regular(name, follow=True))
+    return Sent(os.fsencode(Path(name).name), file)
 
 
 def _name(text: str, *, is_resolved: bool) -> bytes:

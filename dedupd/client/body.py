@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import IO
 
 _PIECE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A picture that is sent, and what it is called where it is shown."""
+
+    name: bytes
+    file: IO[bytes]
 
 
 class Pieces:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from dedupd.client.body import Pieces
+from dedupd.client.body import Pieces, Sent
 from dedupd.client.connection import START_IT, UnixConnection, connect
 from dedupd.client.event_frames import frames_of
 from dedupd.client.refusals import refusal
@@ -120,17 +120,17 @@ class Client:
         wanted = HaveRequest(digests=tuple(digests))
         return self._ask("POST", "/v1/have", HaveMessage, body=msgspec.json.encode(wanted))
 
-    def explain(self, a: bytes | IO[bytes], b: bytes | IO[bytes]) -> PairMessage:
+    def explain(self, a: bytes | Sent, b: bytes | Sent) -> PairMessage:
         """Why two pictures are together or not.
 
         Args:
-            a: an absolute path in the library or b"content:NUMBER", or a file open for reading, which is sent.
+            a: an absolute path in the library or b"content:NUMBER", or a file that is sent.
             b: the same of the other.
         """
         method, query, body = _pair_question(a, b)
         return self._ask(method, "/v1/explain", PairMessage, query=query, body=body, timeout_s=_PICTURE_TIMEOUT_S)
 
-    def draw_pair(self, a: bytes | IO[bytes], b: bytes | IO[bytes], image_format: SheetFormat) -> bytes:
+    def draw_pair(self, a: bytes | Sent, b: bytes | Sent, image_format: SheetFormat) -> bytes:
         """The same as a picture for people, in a file's bytes."""
         method, query, body = _pair_question(a, b)
         with closing(self._connect(_PICTURE_TIMEOUT_S)) as connection:
@@ -228,7 +228,7 @@ class Client:
         return response
 
 
-def _pair_question(a: bytes | IO[bytes], b: bytes | IO[bytes]) -> tuple[str, Query, Pieces | None]:
+def _pair_question(a: bytes | Sent, b: bytes | Sent) -> tuple[str, Query, Pieces | None]:
     """Method, query and body that ask about two pictures."""
     query: dict[str, str | bytes | int] = {}
     sent = []
@@ -236,8 +236,8 @@ def _pair_question(a: bytes | IO[bytes], b: bytes | IO[bytes]) -> tuple[str, Que
         if isinstance(picture, bytes):
             query[which] = picture
         else:
-            query[f"name_{which}"] = os.fsencode(Path(str(picture.name)).name)[:_LONGEST_NAME]
-            sent.append(picture)
+            query[f"name_{which}"] = picture.name[:_LONGEST_NAME]
+            sent.append(picture.file)
     if not sent:
         return "GET", query, None
     body = Pieces(sent)
