@@ -79,16 +79,8 @@ def scan(folder: Path, state: Path, *others: Path, workers: int = 0) -> Scan:
     state.mkdir(parents=True, exist_ok=True)
     counts, report = state.with_suffix(".counts.json"), state.with_suffix(".report.json")
     config = config_file(state.parent, workers=workers)
-    command = [
-        sys.executable,
-        "-P",
-        COUNTED_SCAN,
-        counts,
-        "scan",
-        folder,
-        *others,
-        "--quiet",
-    ]  # -P: nothing from this folder
+    program = [sys.executable, "-P", COUNTED_SCAN, counts]  # -P: nothing from this folder
+    command = [*program, "scan", folder, *others, "--quiet"]
     spent = spent_by([*command, "--state-dir", state, "--config", config, "--report", report])
     return Scan(spent=spent, report=json.loads(report.read_bytes()), **json.loads(counts.read_bytes()))
 
