@@ -82,6 +82,10 @@ def quality_facts(a: Measured, b: Measured) -> tuple[Fact, ...]:
         _fact("pixels", f"{a.width_px} × {a.height_px}", f"{b.width_px} × {b.height_px}"),
         _fact("file size", bytes_text(a.size_bytes), bytes_text(b.size_bytes)),
         _fact("JPEG quality", _text(a.quality.jpeg_quality), _text(b.quality.jpeg_quality)),
+        _fact("traces of JPEG quality", _text(a.quality.earlier_jpeg_quality), _text(b.quality.earlier_jpeg_quality)),
+        _fact("detail worth", _detail(a.quality), _detail(b.quality)),
+        _fact("noise", f"{a.quality.noise:.1f} levels", f"{b.quality.noise:.1f} levels"),
+        _fact("clipped", percent_text(a.quality.clipped_share), percent_text(b.quality.clipped_share)),
         _fact("sharpness at small size", f"{a.quality.sharpness:.0f}", f"{b.quality.sharpness:.0f}"),
         _fact("texture", f"{a.quality.information:.1f} of 8", f"{b.quality.information:.1f} of 8"),
         _fact("even border", percent_text(a.quality.frame_share), percent_text(b.quality.frame_share)),
@@ -125,6 +129,11 @@ def _exposure(capture: Capture) -> str | None:
 
 def _aperture(capture: Capture) -> str | None:
     return f"f/{capture.f_number:g}" if capture.f_number else None
+
+
+def _detail(quality: Quality) -> str | None:
+    """What the picture would take as a JPEG of one and the same quality; None where that was not estimated."""
+    return bytes_text(quality.detail_bytes) if quality.detail_bytes else None
 
 
 def _text(value: int | None) -> str | None:

@@ -121,7 +121,8 @@ def _copy_side(files: list[ReportFile], keep: ReportFile, picture: PictureOf, di
 def _kept_again(keep: ReportFile, picture: PictureOf, difference: Difference) -> str:
     """The kept picture with this copy's edge and what differs, where there is anything to mark."""
     marked = marks(_shown_size(keep), difference.on_kept, difference.copy_edge)
-    return _frame(keep, picture, "small", marked) if marked else ""
+    jpeg = picture(keep.content) if marked else None
+    return "" if jpeg is None else _pictured(keep, jpeg, "small", marked)
 
 
 def _related(group: ReportGroup) -> str:
@@ -142,6 +143,10 @@ def _frame(file: ReportFile, picture: PictureOf, extra: str, marked: str = "") -
     jpeg = picture(file.content)
     if jpeg is None:
         return f'<div class="frame empty" aria-hidden="true"><span>{_safe(file.format)}</span></div>'
+    return _pictured(file, jpeg, extra, marked)
+
+
+def _pictured(file: ReportFile, jpeg: bytes, extra: str, marked: str) -> str:
     width, height = _shown_size(file)
     alt = html.escape(f"{path_words(_split(file.path)[1])}, {file.width_px} × {file.height_px} {file.format}")
     return (
