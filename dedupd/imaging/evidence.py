@@ -60,6 +60,11 @@ def compare_images(a: PreparedSide, b: PreparedSide) -> Evidence:
     return _evidence(a, b, invert(to_first) if is_swapped else to_first, frame, residual, is_swapped=is_swapped)
 
 
+def aligned(a: PreparedSide, b: PreparedSide) -> CommonFrame | None:
+    """Both pictures on each other, as `compare_images` looks at them; None when no alignment was found."""
+    return _best_frame(a, b)
+
+
 @dataclass(slots=True)
 class _Best:
     frame: CommonFrame | None = None
@@ -161,6 +166,7 @@ def _geometry(a: PreparedSide, b: PreparedSide, b_to_a: Doubles, inliers: int) -
         overlap_of_a=float(np.clip(shared / area_a, 0, 1)),
         overlap_of_b=float(np.clip(shared / max(area_b, 1e-9), 0, 1)),
         inliers=inliers,
+        corners=tuple((float(x), float(y)) for x, y in (moved + 0.5) / [a.small_width_px, a.small_height_px]),
     )
 
 
