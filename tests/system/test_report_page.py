@@ -14,7 +14,7 @@ import time
 import pytest
 from PIL import Image, ImageDraw
 
-from dedupd.core.records import ContentId, FilePath, Relation, RootId
+from dedupd.core.records import Box, ContentId, Edge, Evidence, FilePath, Geometry, Relation, RootId
 from dedupd.core.report import Report, ReportFile, ReportGroup
 from dedupd.reporting.render import ReportFormat, render, write_atomically
 
@@ -166,6 +166,42 @@ def group(keep, *duplicates, related=()):
     )
 
 
+def pair(keep, content):
+    """The middle of the city, with a mark on it; of the others nothing is known."""
+    if (keep, content) != (3, 4):
+        return None
+    evidence = Evidence(
+        method="features",
+        similarity=0.98,
+        geometry=Geometry(
+            scale=0.4,
+            rotation_deg=0.0,
+            is_mirrored=False,
+            overlap_of_a=0.25,
+            overlap_of_b=1.0,
+            inliers=99,
+            corners=((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)),
+        ),
+        residual_low=0.9,
+        worst_region=0.01,
+        motion_px=0.0,
+        tone_change=0.0,
+        differences=(Box(left=0.3, top=0.6, right=0.5, bottom=0.7),),
+        overlay_share=0.03,
+        overlay_is_on_b=True,
+    )
+    return Edge(
+        a=ContentId(3),
+        b=ContentId(4),
+        relation=Relation.EDITED,
+        similarity=0.98,
+        reason="the same picture",
+        evidence=evidence,
+        verifier="test",
+        found_at_ns=1,
+    )
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     small = (1600, 1200)
@@ -198,7 +234,7 @@ def page(tmp_path_factory):
         groups=groups,
     )
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_atomically(path, render(report, ReportFormat.HTML, picture, lambda keep, content: None))
+    write_atomically(path, render(report, ReportFormat.HTML, picture, pair))
     return path
 
 
@@ -216,7 +252,7 @@ def test_the_page_shows_every_picture_and_asks_for_nothing_outside_itself(browse
     browser.open(page)
     browser.run("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
     browser.wait_for("[...document.images].every(i => i.complete)")
-    assert browser.run("[...document.images].map(i => i.naturalWidth)") == [384] * 4 + [216, 384]
+    assert browser.run("[...document.images].map(i => i.naturalWidth)") == [384] * 5 + [216, 384]
     fits = "(i, f) => f.top <= i.top && i.bottom <= f.bottom && f.left <= i.left && i.right <= f.right"
     boxes = "i.getBoundingClientRect(), i.parentElement.getBoundingClientRect()"
     assert browser.run(f"[...document.images].every(i => ({fits})({boxes}))")  # whole, not cut by the frame
@@ -224,6 +260,31 @@ def test_the_page_shows_every_picture_and_asks_for_nothing_outside_itself(browse
     assert outside == []
     assert [url for url in browser.requests() if url.startswith("file:")] == [page.as_uri()]
     assert browser.complaints() == []
+
+
+def test_what_differs_is_marked_where_it_is_on_both_pictures(browser, page):
+    browser.open(page)
+    marked = browser.run(
+        "[...document.querySelectorAll('#g2 .marks')].map(svg => {"
+        " const frame = svg.parentElement.getBoundingClientRect();"
+        " const box = svg.querySelector('.place').getBoundingClientRect();"
+        " return [box.left - frame.left, box.top - frame.top, box.right - frame.left, box.bottom - frame.top]"
+        " .map((v, i) => v / (i % 2 ? frame.height : frame.width)) })"
+    )
+    on_copy, on_kept = marked  # both pictures fill their frames of 4:3
+    assert on_kept == pytest.approx([0.3, 0.6, 0.5, 0.7], abs=0.02)
+    assert on_copy == pytest.approx([0.1, 0.7, 0.5, 0.9], abs=0.02)
+    told = browser.run("document.querySelector('#g2 .where').textContent")
+    assert "Text or a watermark on this copy covers 3 %" in told
+    assert browser.complaints() == []
+
+
+def test_holding_to_compare_hides_the_marks_of_the_copy(browser, page):
+    browser.open(page)
+    shown = "getComputedStyle(document.querySelector('#g2 .compare .marks')).display"
+    assert browser.run(shown) != "none"
+    browser.run("document.querySelector('#g2 .compare button').dispatchEvent(new PointerEvent('pointerdown'))")
+    assert browser.run(shown) == "none"
 
 
 def test_names_of_files_stay_text(browser, page):
