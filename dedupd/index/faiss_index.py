@@ -27,7 +27,7 @@ EXACT_BELOW = 50_000  # vectors; up to here an exact fp16 search costs at most 0
 _FIRST_FETCH = 32  # vectors asked for at first: most query rows have fewer near ones, and a long heap costs time
 _OVER_FETCH = 32  # vectors asked for beyond what `limit` needs: rounding may change their order
 _LOAD_CHUNK = 512  # contents read from the store at a time, so that each of its views stays short
-_RESCORE_CHUNK = 128  # candidates to load at a time: few questions have more that pass
+_RESCORE_CHUNK = 32  # candidates to load at a time: few questions need more, and larger products wake BLAS's threads
 _SWAP_BELOW = 256  # missed changes that may be applied while searches wait, about 20 ms
 
 
@@ -216,9 +216,11 @@ class FaissIndex:
             floor = min_similarity - error
             is_near = (ids >= 0) & (similarities >= floor)
             hits.append((similarities[is_near], ids[is_near]))
-            is_cut = is_near[:, -1] & (k < total)  # rows that may have more
-            if k >= enough or not is_cut.any():
-                found = self._rescored(queries, _best_by_content(hits), error, limit, min_similarity)
+            is_cut = is_near[:, -1] & (k < total)  # rows that may have more, though none above what they showed last
+            best = _best_by_content(hits)
+            unseen = similarities[is_cut, -1].max(initial=-1.0) + 2 * error
+            if k >= enough or not is_cut.any() or (len(best[1]) >= limit and best[1][limit - 1] > unseen):
+                found = self._rescored(queries, best, error, limit, min_similarity)
                 if len(found) >= limit:
                     break
             rows = rows[is_cut]

@@ -52,11 +52,26 @@ def neighbours_within(batch: Sequence[tuple[ContentId, Descriptor]], model: Mode
 def neighbours_in(
     index: VectorIndex, batch: Sequence[tuple[ContentId, Descriptor]], model: Model, limit: int
 ) -> list[list[Neighbour]]:
-    """For each content of a batch, up to `limit` contents of the index that are near it, itself left out."""
+    """For each content of a batch, those of its `limit` nearest in the index that may be within reach, itself left out.
+
+    Most pictures have fewer near ones than the widest step of the reach allows, and a long list costs several times
+    the search: it is asked for only where the short one is full of such.
+    """
+    short = min(limit, max((step.nearest for step in model.reach[:-1]), default=limit))
+    found = _search(index, batch, short, model.candidate_similarity)
+    if short < limit:
+        widest = model.reach[-1].similarity
+        full = [i for i, near in enumerate(found) if len(near) == short and near[-1].similarity >= widest]
+        for i, near in zip(full, _search(index, [batch[i] for i in full], limit, widest), strict=True):
+            found[i] = near
+    return found
+
+
+def _search(
+    index: VectorIndex, batch: Sequence[tuple[ContentId, Descriptor]], limit: int, min_similarity: float
+) -> list[list[Neighbour]]:
     # A content that was linked before a kill may be in the index already: one more, so that it takes nobody's place.
-    found = index.search(
-        [descriptor.queries for _, descriptor in batch], limit=limit + 1, min_similarity=model.candidate_similarity
-    )
+    found = index.search([d.queries for _, d in batch], limit=limit + 1, min_similarity=min_similarity)
     return [
         [n for n in neighbours if n.content != asking][:limit]
         for (asking, _), neighbours in zip(batch, found, strict=True)

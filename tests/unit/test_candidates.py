@@ -103,3 +103,23 @@ def test_a_content_that_the_index_holds_already_takes_no_place_from_others():
     index = HoldingItself([Neighbour(content=ContentId(7), similarity=1.0), *neighbours(0.9, 0.8)])
     [found] = neighbours_in(index, [(ContentId(7), described(unit(1.0)))], WIDE, 2)
     assert [n.content for n in found] == [1, 2]
+
+
+class Counting:
+    """An index that tells how long the lists were that it was asked for."""
+
+    def __init__(self, near):
+        self.near, self.limits = near, []
+
+    def search(self, queries, *, limit, min_similarity):
+        self.limits.append((len(queries), limit))
+        return [[n for n in self.near if n.similarity >= min_similarity][:limit] for _ in queries]
+
+
+@pytest.mark.parametrize("nearly_equal", [0, 2, 3, 4, 40])
+def test_a_short_list_misses_nothing_that_a_long_one_would_have_within_reach(nearly_equal):
+    near = neighbours(*[0.95] * nearly_equal, *[0.8] * 5, *[0.6] * 60)
+    index = Counting(near)
+    [found] = neighbours_in(index, [(ContentId(999), described(unit(1.0)))], MODEL, 32)
+    assert chosen(found) == chosen(near)
+    assert sum(limit > 4 for _, limit in index.limits if _) == (nearly_equal >= 3)
