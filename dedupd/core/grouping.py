@@ -51,6 +51,7 @@ class Tie(NamedTuple):
     relation: Relation
     similarity: float  # 0 … 1
     probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
+    is_overlaid: bool = False  # the content whose tie this is carries text or a watermark that the other lacks
 
 
 ChooseKeeper = Callable[[Iterable[ContentId]], tuple[ContentId, str]]

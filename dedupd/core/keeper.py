@@ -14,6 +14,7 @@ from dedupd.core.standing import richness, standing, strongest_part
 
 KEEP_POLICY = "best"
 
+_OVERLAY_COSTS = 6.0  # points of `standing`: as much as losing five sixths of the pixels
 _NEAR = 1e-4  # points of `standing`; nearer is the rounding of figures, and other things decide
 
 
@@ -23,6 +24,7 @@ class Candidate:
 
     content: ContentRecord
     paths: tuple[bytes, ...]  # present files, relative to their roots; may be empty
+    is_overlaid: bool = False  # a verified pair shows text or a watermark on it that another lacks
 
 
 # RAW holds what the sensor saw. Whether a PNG or HEIF was made from the JPEG beside it cannot be told from its format,
@@ -77,6 +79,18 @@ def _format_rank(candidate: Candidate) -> int:
     return _FORMAT_ORDER.index(name) if name in _FORMAT_ORDER else len(_FORMAT_ORDER)
 
 
+def _points(candidate: Candidate) -> float:
+    return standing(candidate.content) - _OVERLAY_COSTS * candidate.is_overlaid
+
+
+def _strongest_words(better: Candidate, worse: Candidate) -> str:
+    part = strongest_part(better.content, worse.content)
+    gained = part.points(better.content) - part.points(worse.content)
+    if worse.is_overlaid and not better.is_overlaid and gained < _OVERLAY_COSTS:
+        return "without the text or watermark on the other"
+    return part.words(better.content, worse.content)
+
+
 def _has_plain_name(candidate: Candidate) -> bool:
     return any(not _COPY_NAME.search(path.rsplit(b"/", 1)[-1]) for path in candidate.paths)
 
@@ -88,8 +102,8 @@ def _shortest_path(candidate: Candidate) -> tuple[int, bytes]:
 _CRITERIA = (
     _Criterion(lambda c: not c.paths, lambda _a, _b: "the others are not on disk"),
     _Criterion(
-        lambda c: -round(standing(c.content) / _NEAR),
-        lambda a, b: strongest_part(a.content, b.content).words(a.content, b.content),
+        lambda c: -round(_points(c) / _NEAR),
+        _strongest_words,
     ),
     _Criterion(lambda c: -richness(c.content), lambda _a, _b: "more metadata (time, place, camera)"),
     _Criterion(_format_rank, lambda a, b: f"better format, {a.content.format} against {b.content.format}"),

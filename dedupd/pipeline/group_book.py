@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dedupd.core.grouping import Group, Tie, split_component
 from dedupd.core.keeper import Candidate, choose_keeper
+from dedupd.core.pair_words import LEAST_OVERLAY
 from dedupd.core.ports import Library, LibraryView
 from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, Edge, Relation
 from dedupd.core.union_find import Components
@@ -38,9 +39,10 @@ class GroupBook:
         if not edge.relation.is_duplicate:
             return
         tie = Tie(edge.relation, edge.similarity, edge.probability)
+        overlaid = tie._replace(is_overlaid=edge.evidence.overlay_share >= LEAST_OVERLAY)
         with self._lock:
-            self._ties.setdefault(edge.a, {})[edge.b] = tie
-            self._ties.setdefault(edge.b, {})[edge.a] = tie
+            self._ties.setdefault(edge.a, {})[edge.b] = tie if edge.evidence.overlay_is_on_b else overlaid
+            self._ties.setdefault(edge.b, {})[edge.a] = overlaid if edge.evidence.overlay_is_on_b else tie
             self._components.add_edge(edge.a, edge.b)
 
     def remove(self, content: ContentId) -> None:
@@ -61,6 +63,11 @@ class GroupBook:
         """Everything connected to a content, itself included."""
         with self._lock:
             return self._components.component(content)
+
+    def best_of(self, contents: Iterable[ContentId]) -> ContentId | None:
+        """The content that would be kept of these; None when no present file holds any of them."""
+        with self._library.view() as view:
+            return _GroupMaker(view, DUPLICATE_RELATIONS, self.ties).best_of(contents)
 
     def all(self, relations: frozenset[Relation]) -> list[Group]:
         """Every group that these relations make, those that free the most bytes first."""
@@ -138,6 +145,11 @@ class _GroupMaker:
         neighbours = {content: self._ties(content) for content in present}
         return split_component(present, neighbours, self._choose, self._reason, self._relations)
 
+    def best_of(self, contents: Iterable[ContentId]) -> ContentId | None:
+        """The content to keep of those that a present file holds."""
+        present = [c for c in contents if (candidate := self._candidate(c)) is not None and candidate.paths]
+        return self._choose(present)[0] if present else None
+
     def copies_of(self, content: ContentId) -> Group:
         """The group of a content that only has several files."""
         return Group(id=content, keeper=content, keeper_reason="all files hold the same bytes", members=())
@@ -154,7 +166,8 @@ class _GroupMaker:
             record = self._view.content(content)
             files = self._view.files_of(content) if record else []
             paths = tuple(f.path.relative() for f in files if f.missing_since_ns is None)
-            self._candidates[content] = Candidate(content=record, paths=paths) if record else None
+            overlaid = any(tie.is_overlaid for tie in self._ties(content).values())
+            self._candidates[content] = Candidate(content=record, paths=paths, is_overlaid=overlaid) if record else None
         return self._candidates[content]
 
     def _choose(self, contents: Iterable[ContentId]) -> tuple[ContentId, str]:

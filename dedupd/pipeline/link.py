@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _BATCH = 32  # contents a transaction: at ~3 candidates each about a second of evidence on two cores
 _ROOM = 256  # described contents that may wait before the backlog pauses
 _CLOSURE = 8  # members of a matched component that a newcomer is also compared with directly
+_KEEPER_CLOSURE = 64  # if it is the best of them: whoever lacks a direct pair with the keeper is only "related"
 _CLOSING_ROUNDS = 4  # each round doubles the length of a chain in one batch that is closed to its ends
 _NO_WORKER_WAIT_S = 1.0  # until the pool is asked again when it could not start a worker
 _IDLE_WAIT_S = 1.0
@@ -200,10 +201,13 @@ class Link(Stage):
                 fresh.setdefault(edge.b, set()).add(edge.a)
         pairs: set[Pair] = set()
         for content, matched in fresh.items():
-            reached = {c for other in matched for c in (*self._groups.component(other)[: 4 * _CLOSURE], *fresh[other])}
-            direct = matched | set(self._groups.ties(content))
-            around = sorted(reached - direct - {content})[:_CLOSURE]
-            pairs |= {_pair(content, other) for other in around}
+            reached = {
+                c for other in matched for c in (*self._groups.component(other)[:_KEEPER_CLOSURE], *fresh[other])
+            }
+            missing = reached - matched - set(self._groups.ties(content)) - {content}
+            best = self._groups.best_of({content, *reached}) if missing else None
+            around = sorted(missing, key=lambda other: (other != best, other))
+            pairs |= {_pair(content, other) for other in around[: _KEEPER_CLOSURE if best == content else _CLOSURE]}
         return pairs - done
 
     def _tell(self, txn: LibraryTransaction, contents: Collection[ContentId], edges: Sequence[Edge]) -> None:

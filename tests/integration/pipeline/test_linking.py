@@ -64,6 +64,35 @@ def test_pictures_that_come_one_by_one_make_a_star_although_the_index_only_shows
     assert len(bench.edges()) == 10
 
 
+def test_the_best_picture_gets_a_direct_pair_with_all_of_a_large_group_although_it_comes_last(make_bench):
+    bench = make_bench(index=ShortSightedIndex(DIM))
+    for number in range(40):
+        bench.write(f"{number}.jpg", "beach", str(number))
+        bench.dirty("")
+        bench.work()
+    bench.write("best.png", "beach", "best", form="PNG")
+    bench.dirty("")
+    bench.work()
+    [group] = bench.groups.all(DUPLICATE_RELATIONS)
+    assert [group.keeper] == contents(bench, "best.png")
+    assert len(group.contents) == 41
+    assert group.related == ()
+
+
+def test_the_picture_with_a_watermark_on_it_is_not_the_one_that_is_kept(bench):
+    for name in ("a.jpg", "b.jpg"):
+        bench.write(name, "beach", name)
+    bench.settle_all()
+    with bench.library.view() as view:
+        [edge] = view.edges()
+    for is_on_b, clean in ((True, edge.a), (False, edge.b)):
+        marked = replace(edge.evidence, overlay_share=0.04, overlay_is_on_b=is_on_b)
+        bench.groups.add(replace(edge, evidence=marked))
+        [group] = bench.groups.all(DUPLICATE_RELATIONS)
+        assert group.keeper == clean
+        assert group.keeper_reason == "without the text or watermark on the other"
+
+
 def test_a_chain_within_one_batch_is_closed_to_its_ends(bench):
     for number in range(4):  # each near the next, none near the one after it
         bench.write(f"{number}.jpg", f"beach@{number}")
