@@ -22,7 +22,8 @@ MIN_SCALE, MAX_SCALE = 0.08, 12.0  # of one small image in the other; beyond, no
 MAX_SHAPE_DIFFERENCE = 0.03  # of the aspect ratio: rounding of small pictures
 NORMALISE_WINDOW_PX = 21
 NORMALISE_FLOOR_LEVELS = 5.0  # contrast below this is treated as noise
-FLOW_GRID_PX = 3  # of a half-size picture
+FINEST_SCALE = 1  # halvings at which optical flow ends: half the size
+FLOW_SAMPLES = 3000  # of a flow field, for its affine part
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +180,17 @@ def locally_normalised(luma: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.
 def flow_between(reference: Floats, moved: Floats) -> Floats:
     """Dense optical flow, float32 [h, w, 2] px: reference(x) looks like moved(x + flow). DIS (Kroeger et al., 2016)."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    dis.setFinestScale(1)  # the preset stops at a quarter of the size
+    # The preset stops at a quarter of the size. Where the picture has fewer scales than are asked for, OpenCV 5.0 takes
+    # others by the width alone, and reads beyond a wide, low picture (a crash, seen on neighbours of a panorama).
+    dis.setFinestScale(min(FINEST_SCALE, _coarsest_scale(reference.shape, dis.getPatchSize())))
     first, second = locally_normalised(reference), locally_normalised(moved)
     return np.asarray(dis.calc(first, second, np.zeros((*first.shape, 2), np.float32)), np.float32)
+
+
+def _coarsest_scale(shape: tuple[int, ...], patch_px: int) -> int:
+    """The coarsest halving that DIS chooses (`DISOpticalFlowImpl::calc`)."""
+    by_length = int(np.log2(max(shape) / (4 * patch_px)) + 0.5)
+    return max(0, min(by_length, int(np.log2(min(shape) / patch_px))))
 
 
 def affine_of_flow(flow: Floats, weight: Floats) -> Doubles | None:
@@ -189,7 +198,8 @@ def affine_of_flow(flow: Floats, weight: Floats) -> Doubles | None:
 
     Iteratively reweighted least squares with Cauchy weights.
     """
-    ys, xs = np.mgrid[0 : flow.shape[0] : FLOW_GRID_PX, 0 : flow.shape[1] : FLOW_GRID_PX]
+    step = max(2, round((flow.shape[0] * flow.shape[1] / FLOW_SAMPLES) ** 0.5))
+    ys, xs = np.mgrid[0 : flow.shape[0] : step, 0 : flow.shape[1] : step]
     base = weight[ys, xs].ravel().astype(np.float64)
     if np.count_nonzero(base) < 12:
         return None

@@ -6,7 +6,7 @@ state beyond the prepared sides, which belong to the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from dedupd.imaging.alignment import (
     keypoint_hypotheses,
     whole_frame_hypothesis,
 )
-from dedupd.imaging.common_frame import CommonFrame, refine, structure_agreement
+from dedupd.imaging.common_frame import CommonFrame, Refined, refine
 from dedupd.imaging.prepared_side import BoxPx, Doubles, Floats, PreparedSide
 from dedupd.imaging.residual import Residual, measure
 
@@ -52,74 +52,81 @@ def compare_images(a: PreparedSide, b: PreparedSide) -> Evidence:
         return NOTHING_FOUND
     is_swapped = a.order_key > b.order_key
     first, second = (b, a) if is_swapped else (a, b)
-    frame = _best_frame(first, second)
-    if frame is None:
+    refined = _best_alignment(first, second)
+    if refined is None:
         return NOTHING_FOUND
+    frame = refined.frame(first, second)
     residual = measure(frame)
     to_first = frame.alignment.b_to_a
-    return _evidence(a, b, invert(to_first) if is_swapped else to_first, frame, residual, is_swapped=is_swapped)
+    b_to_a = invert(to_first) if is_swapped else to_first
+    found = _evidence(a, b, b_to_a, frame, residual, b_is_moved=frame.reference_is_a != is_swapped)
+    return replace(found, motion_px=refined.motion_px)
 
 
 def aligned(a: PreparedSide, b: PreparedSide) -> CommonFrame | None:
     """Both pictures on each other, as `compare_images` looks at them; None when no alignment was found."""
-    return _best_frame(a, b)
+    refined = _best_alignment(a, b)
+    return None if refined is None else refined.frame(a, b)
 
 
 @dataclass(slots=True)
 class _Best:
-    frame: CommonFrame | None = None
+    refined: Refined | None = None
     agreement: float = HOPELESS_STRUCTURE
 
     def offer(self, a: PreparedSide, b: PreparedSide, alignment: Alignment) -> bool:
         """Refine a hypothesis and keep it if it is the best so far; whether it is good enough to stop."""
-        frame = refine(a, b, alignment)
-        if frame is not None:
-            agreement = structure_agreement(frame)
-            if agreement > self.agreement:
-                self.frame, self.agreement = frame, agreement
+        refined = refine(a, b, alignment)
+        if refined is not None and refined.agreement > self.agreement:
+            self.refined, self.agreement = refined, refined.agreement
         return self.agreement >= GOOD_STRUCTURE
 
 
-def _best_frame(a: PreparedSide, b: PreparedSide) -> CommonFrame | None:
+def _best_alignment(a: PreparedSide, b: PreparedSide) -> Refined | None:
     best = _Best()
     for alignment in frame_hypotheses(a, b):
         if best.offer(a, b, alignment):
-            return best.frame
+            return best.refined
     for alignment in keypoint_hypotheses(a, b):
         if best.offer(a, b, alignment):
-            return best.frame
-    if best.frame is None:
+            return best.refined
+    if best.refined is None:
         plain = whole_frame_hypothesis(a, b)
         if plain is not None:
             best.offer(a, b, plain)
-    return best.frame
+    return best.refined
 
 
 def _evidence(
-    a: PreparedSide, b: PreparedSide, b_to_a: Doubles, frame: CommonFrame, residual: Residual, *, is_swapped: bool
+    a: PreparedSide, b: PreparedSide, b_to_a: Doubles, frame: CommonFrame, residual: Residual, *, b_is_moved: bool
 ) -> Evidence:
     offset, protrusion = _frame_relation(a, b, b_to_a)
-    a_is_reference = frame.reference_is_a != is_swapped
-    to_a = np.array([[1.0, 0, 0], [0, 1, 0]]) if a_is_reference else b_to_a
+    to_a = np.array([[1.0, 0, 0], [0, 1, 0]]) if b_is_moved else b_to_a
+    regions, bands, overlay = residual.regions, residual.bands, residual.overlay
+    sign = 1 if b_is_moved else -1
     return Evidence(
         method=frame.alignment.method,
         similarity=residual.similarity,
         geometry=_geometry(a, b, b_to_a, frame.alignment.inliers),
         residual_low=residual.low,
-        worst_region=residual.worst_region,
-        motion_px=residual.motion_px,
+        worst_region=regions.areas[0] / residual.area_px if regions.areas else 0.0,
+        motion_px=0.0,
         tone_change=residual.tone_change,
         differences=tuple(_box_in_a(box, frame.origin, to_a, a) for box in residual.boxes),
-        noise_correlation=residual.noise_correlation,
-        band_errors=residual.band_errors,
-        band_lows=residual.band_lows,
-        excess=residual.excess,
-        bad_share=residual.bad_share,
-        error_levels=residual.error_levels,
+        band_errors=bands.errors,
+        band_lows=bands.lows,
+        excess=regions.excess,
+        bad_share=sum(regions.areas) / residual.area_px,
+        error_levels=regions.typical,
         textured_windows=residual.textured_windows,
         compared_px=min(frame.valid.shape),
         frame_offset_px=offset,
         protrusion_px=protrusion,
+        band_gains=tuple(g**sign for g in bands.gains),
+        usual_excess=regions.usual,
+        chroma_gain=residual.chroma_gain**sign,
+        overlay_share=overlay.share if overlay else 0.0,
+        overlay_is_on_b=overlay is not None and residual.overlay_is_on_moved == b_is_moved,
     )
 
 

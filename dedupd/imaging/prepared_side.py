@@ -20,6 +20,7 @@ Doubles = npt.NDArray[np.float64]
 
 BLOCK_SIDE_PX = 24  # side of the grey block that whole frames are correlated by
 MAX_KEYPOINTS = 500  # enough for a third of a frame to keep ~50 (measured on crops and screenshots)
+DETECT_SIDE_PX = 288  # long side at which keypoints are looked for: half the cost of 384, and refining follows anyway
 MIN_DETECT_SIDE_PX = 200  # smaller pictures are enlarged before keypoints are looked for
 MAX_TRIM = 0.42  # never take more than this share off one side (notes: pillar boxes of portrait screenshots)
 FLAT_RANGE_LEVELS = 25  # a line this even, 0 … 255, may be border
@@ -103,16 +104,22 @@ class PreparedSide:
     def keypoints(self) -> Keypoints:
         """SIFT keypoints in small-image pixels with RootSIFT descriptors (Arandjelović and Zisserman, 2012)."""
         grey = np.clip(self.luma, 0, 255).astype(np.uint8)
-        enlarge = 1
-        while min(grey.shape) * enlarge < MIN_DETECT_SIDE_PX and max(grey.shape) * enlarge < 2 * MIN_DETECT_SIDE_PX:
-            enlarge *= 2
-        if enlarge > 1:
-            grey = np.asarray(cv2.resize(grey, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_CUBIC))
+        factor = 1.0
+        while min(grey.shape) * factor < MIN_DETECT_SIDE_PX and max(grey.shape) * factor < DETECT_SIDE_PX:
+            factor *= 2
+        factor = min(factor, max(DETECT_SIDE_PX / max(grey.shape), MIN_DETECT_SIDE_PX / min(grey.shape)))
+        factor = min(factor, 2.0**3)
+        height, width = grey.shape
+        if factor != 1:
+            width, height = max(1, round(width * factor)), max(1, round(height * factor))
+            way = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
+            grey = np.asarray(cv2.resize(grey, (width, height), interpolation=way))
         sift = cv2.SIFT.create(nfeatures=MAX_KEYPOINTS, contrastThreshold=0.02, enable_precise_upscale=True)
         found, descriptors = sift.detectAndCompute(grey, None)
         if descriptors is None or not len(found):
             return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
-        points = (np.array([k.pt for k in found], np.float32) + np.float32(0.5)) / np.float32(enlarge) - np.float32(0.5)
+        scale = np.array([self.small_width_px / width, self.small_height_px / height], np.float32)
+        points = (np.array([k.pt for k in found], np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
         sums = np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-6)
         return Keypoints(points.astype(np.float32), np.sqrt(descriptors / sums).astype(np.float32))
 

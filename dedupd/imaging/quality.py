@@ -83,7 +83,7 @@ def measure(small: Pixels, middle: Pixels | None, coded: CodedJpeg | None, pixel
         fine_colour=0.0 if middle is None else fine_colour(middle),
         crispness=None if luma is None else crispness(luma),
         noise=noise(grey),
-        clipped_share=float(np.mean((small <= _CLIPPED_LOW) | (small >= _CLIPPED_HIGH))),
+        clipped_share=clipped_share(small),
         drawn_share=drawn_share(grey),
         colour=colour(small),
     )
@@ -139,6 +139,12 @@ def noise(luma: Luma) -> float:
     return float(np.sqrt(np.percentile(power, _CALM_QUARTER)))
 
 
+def clipped_share(small: Pixels) -> float:
+    """Share of the channels' values that are black or white, 0 … 1."""
+    counts = cv2.calcHist([small.reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
+    return float(counts[: _CLIPPED_LOW + 1].sum() + counts[_CLIPPED_HIGH:].sum()) / small.size
+
+
 def drawn_share(luma: Luma) -> float:
     """Share of the picture's cells that hold one value, 0 … 1: what programs draw, cameras hardly ever take."""
     rows, columns = luma.shape[0] // _CELL_PX, luma.shape[1] // _CELL_PX
@@ -151,7 +157,10 @@ def drawn_share(luma: Luma) -> float:
 
 def colour(small: Pixels) -> float:
     """Mean difference between a pixel's strongest and weakest channel, grey levels; 0 for a grey picture."""
-    return float(np.mean(small.max(axis=2) - small.min(axis=2)))
+    # numpy's extremes over interleaved channels take ten times as long.
+    red, green, blue = cv2.split(small)
+    high, low = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    return float(cv2.mean(cv2.subtract(high, low))[0])
 
 
 def information(luma: Luma) -> float:

@@ -12,10 +12,13 @@ import numpy as np
 
 from dedupd.imaging.prepared_side import Doubles, Floats
 
-TONE_BINS = 48
+TONE_BINS = 40
 MIN_BIN_SAMPLES = 12
+SAME_SLOPE = 0.015  # of a channel's values against the other picture's; compression stays below
+SAME_LEVELS = 1.5  # of a channel's mean
 GREY_SPREAD = 0.01  # mean difference between the channels of a grey picture, of 1
 _TO_GREY = np.array([[0.299, 0.587, 0.114, 0.0]] * 3)  # Rec. 601, what picture programs use
+_UNMIXED = np.concatenate([np.eye(3), np.zeros((3, 1))], axis=1)
 MAX_END_SLOPE = 3.0  # of a curve beyond what the sample shows
 CURVE_STEPS = 1024
 
@@ -35,21 +38,44 @@ class Tone:
         return np.asarray(cv2.merge([self.curves[c].take(index[..., c]) for c in range(3)]), np.float32)
 
 
-def explain_tone(source: Floats, target: Floats) -> list[Tone]:
-    """Global tone changes that bring the source's colours near to the target's, the better first.
-
-    One is a curve for each channel, which covers brightness, contrast, gamma, warmth and clipping; the other has a
-    linear mix before the curves, which covers saturation and grey. Both are fitted robustly, so that what differs
-    locally stays different.
+def is_same_tone(source: Floats, target: Floats) -> bool:
+    """Whether no tone change needs to be explained: each channel's values lie on those of the other.
 
     Args:
         source: float32 [n, 3], a sample of smoothed pixels, 0 … 255.
         target: float32 [n, 3], the same places in the other picture.
     """
+    if len(source) < MIN_BIN_SAMPLES:
+        return True
+    mean_x, mean_y = source.mean(axis=0), target.mean(axis=0)
+    x, y = source - mean_x, target - mean_y
+    xx, yy, xy = (x * x).sum(axis=0), (y * y).sum(axis=0), (x * y).sum(axis=0)
+    # The slope of the principal axis: noise in both bends a regression, but not this.
+    slope = np.arctan2(2 * xy, xx - yy) / 2
+    quarter = np.pi / 4
+    is_flat = xx + yy < 2.0 * len(source)  # a channel that hardly varies has no slope
+    same = (np.abs(np.tan(slope - quarter)) <= SAME_SLOPE) | is_flat
+    return bool(same.all() and (np.abs(mean_x - mean_y) <= SAME_LEVELS).all())
+
+
+def curves_between(source: Floats, target: Floats) -> Tone:
+    """A curve for each channel that brings the source's colours near to the target's.
+
+    Covers brightness, contrast, gamma, warmth and clipping. Fitted robustly, so that what differs locally stays
+    different.
+
+    Args:
+        source: float32 [n, 3], a sample of smoothed pixels, 0 … 255.
+        target: float32 [n, 3], the same places in the other picture.
+    """
+    return _with_curves(_UNMIXED, source.astype(np.float64) / 255, target.astype(np.float64) / 255)
+
+
+def mix_between(source: Floats, target: Floats) -> Tone:
+    """A linear mix of the channels and then curves: as `curves_between`, for saturation and grey."""
     x, y = source.astype(np.float64) / 255, target.astype(np.float64) / 255
-    plain = np.concatenate([np.eye(3), np.zeros((3, 1))], axis=1)
     mix = _TO_GREY if float(np.ptp(y, axis=1).mean()) < GREY_SPREAD else _linear_mix(x, y)
-    return sorted((_with_curves(plain, x, y), _with_curves(mix, x, y)), key=lambda tone: tone.error)
+    return _with_curves(mix, x, y)
 
 
 def _linear_mix(x: Doubles, y: Doubles) -> Doubles:
@@ -72,7 +98,8 @@ def _with_curves(mix: Doubles, x: Doubles, y: Doubles) -> Tone:
     mixed = np.clip(x @ mix[:, :3].T + mix[:, 3], 0, 1)
     steps = np.linspace(0, 1, CURVE_STEPS)
     curves = np.stack([np.interp(steps, *_curve(mixed[:, c], y[:, c])) for c in range(3)])
-    after = np.stack([np.interp(mixed[:, c], steps, curves[c]) for c in range(3)], axis=1)
+    index = (mixed * (CURVE_STEPS - 1) + 0.5).astype(np.int32)
+    after = np.stack([curves[c].take(index[:, c]) for c in range(3)], axis=1)
     left = float(np.sqrt(np.mean((after - y) ** 2)) / (np.std(y, axis=0).max() + 0.01))
     in_levels = mix.copy()
     in_levels[:, 3] *= 255

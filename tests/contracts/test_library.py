@@ -171,6 +171,7 @@ def edge_of(a: ContentRecord, b: ContentRecord, relation: Relation = Relation.RE
             fine_px=1500,
             fine_errors=(0.125, 0.0625),
             fine_noise_correlation=0.5,
+            usual_excess=0.25,
         ),
         verifier="rules-1",
         found_at_ns=3,
