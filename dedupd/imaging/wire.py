@@ -17,7 +17,8 @@ from dedupd.core.records import Capture, Evidence, FileStat, ProblemCode, Qualit
 from dedupd.imaging.limits import MIB, DecodeLimits
 
 _LENGTH = struct.Struct("<I")
-_MAX_FRAME_BYTES = 8 * MIB  # the largest honest one is a small image of 384 × 384 × 3 bytes; a worker may be hostile
+# The largest honest one is a sheet: three panels of at most 764 × 760 RGB pixels. A worker may be hostile.
+_MAX_FRAME_BYTES = 8 * MIB
 _RECEIVE_BYTES = 256 * 1024
 _T = TypeVar("_T")
 
