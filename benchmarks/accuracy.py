@@ -21,7 +21,7 @@ from benchmarks import accuracy_pairs
 from benchmarks.accuracy_docs import write_docs
 from benchmarks.accuracy_pairs import COPIES
 from benchmarks.candidate_recall import candidate_recall
-from benchmarks.common import Result, Row, run_alone
+from benchmarks.common import Result, Row, machine, run_alone
 from benchmarks.generated.write import DEFAULT_SOURCES, write_set
 from benchmarks.group_scores import reported_paths, score
 from benchmarks.processes import scan
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
+    made_on = machine()  # before, since the code may be another when a long run ends
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         if arguments.data:
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> Result:
             ),
         }
     if arguments.write_docs:
-        write_docs(result)
+        write_docs(result, made_on)
     return result
 
 

@@ -6,16 +6,21 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.common import REPOSITORY, Result, machine
+from benchmarks.common import REPOSITORY, Result
 from benchmarks.plots import bars_svg, reliability_svg
 
 PAGE = REPOSITORY / "docs" / "accuracy.md"
 
 
-def write_docs(result: Result, page: Path = PAGE) -> None:
+def write_docs(result: Result, made_on: Result, page: Path = PAGE) -> None:
     """Replace the section of this kind of data, and its plots.
 
     A run on the set of our own making and a run on data of one's own have a section each.
+
+    Args:
+        result: what `accuracy` measured.
+        made_on: commit and time, of `common.machine`.
+        page: the page with the markers; plots are written beside it.
     """
     name = "generated" if result["data"] == "own making" else "labelled"
     begin, end = f"<!-- {name}: figures begin -->", f"<!-- {name}: figures end -->"
@@ -34,11 +39,10 @@ def write_docs(result: Result, page: Path = PAGE) -> None:
     }
     for file, drawn in plots.items():
         (page.parent / file).write_text(drawn)
-    page.write_text(before + begin + "\n" + section(result, list(plots)) + end + after)
+    page.write_text(before + begin + "\n" + section(result, made_on, list(plots)) + end + after)
 
 
-def section(result: Result, plots: Sequence[str]) -> str:
-    made_on = machine()
+def section(result: Result, made_on: Result, plots: Sequence[str]) -> str:
     cost, pairs, alike = result["scan"], result["pairs"], result["look_alikes"]
     candidates, verifier = result["candidates"], result["verifier"]
     half = "both halves" if result["half"] == "both" else f"the {result['half']} half"

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.accuracy_docs import PAGE, write_docs
 
+MADE_ON = {"commit": "abc1234", "at": "2026-01-02T03:04:05Z"}
 FIGURE = {"copies": 2, "recall": 0.5}
 RESULT = {
     "data": "own making",
@@ -52,9 +53,10 @@ def page(tmp_path):
 
 
 def test_the_section_of_the_data_is_replaced_and_the_other_stays(page):
-    write_docs(RESULT, page)
+    write_docs(RESULT, MADE_ON, page)
     told = page.read_text()
     assert "old" not in told
+    assert "Commit `abc1234`, 2026-01-02" in told
     assert told.startswith("before\n")
     assert "kept" in told
     assert "| precision over pairs | 75.00% of 4 reported |" in told
@@ -63,14 +65,14 @@ def test_the_section_of_the_data_is_replaced_and_the_other_stays(page):
 
 
 def test_writing_again_leaves_the_page_as_it_is(page):
-    write_docs(RESULT, page)
+    write_docs(RESULT, MADE_ON, page)
     once = page.read_text()
-    write_docs(RESULT, page)
+    write_docs(RESULT, MADE_ON, page)
     assert page.read_text() == once
 
 
 def test_plots_are_well_formed_and_show_each_figure(page):
-    write_docs(RESULT, page)
+    write_docs(RESULT, MADE_ON, page)
     for name in ("reliability", "recall"):
         drawn = ET.parse(page.parent / f"accuracy-generated-{name}.svg")
         assert drawn.getroot().get("role") == "img"
@@ -81,7 +83,7 @@ def test_plots_are_well_formed_and_show_each_figure(page):
 def test_a_page_without_the_markers_is_refused_by_name(tmp_path):
     (tmp_path / "accuracy.md").write_text("nothing\n")
     with pytest.raises(SystemExit, match=r"generated: figures begin"):
-        write_docs(RESULT, tmp_path / "accuracy.md")
+        write_docs(RESULT, MADE_ON, tmp_path / "accuracy.md")
 
 
 def test_the_real_page_has_a_section_for_either_kind_of_data():
