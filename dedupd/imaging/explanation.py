@@ -127,8 +127,8 @@ def filtered(found: Explained) -> Explained:
     changed = []
     if strength >= MIN_SHARPENING:
         colour = found.x if blunt_is_x else found.y
-        colour = cv2.addWeighted(colour, 1 + strength, cv2.GaussianBlur(colour, (0, 0), sigma), -strength, 0)
-        changed.append((blunt_is_x, np.asarray(np.clip(colour, 0, 255), np.float32)))
+        sharpened = cv2.addWeighted(colour, 1 + strength, cv2.GaussianBlur(colour, (0, 0), sigma), -strength, 0)
+        changed.append((blunt_is_x, np.asarray(np.clip(sharpened, 0, 255), np.float32)))
     radius = min(FILTER_SIGMAS_PX, key=lambda s: cv2.norm(cv2.GaussianBlur(sharp, (0, 0), s), blunt, cv2.NORM_L1))
     blurred = cv2.GaussianBlur(found.y if blunt_is_x else found.x, (0, 0), radius)
     changed.append((not blunt_is_x, np.asarray(blurred, np.float32)))

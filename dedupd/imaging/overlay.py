@@ -62,7 +62,7 @@ class _Blend:
 def find_overlay(found: Explained) -> Overlay | None:
     """The writing that explains where a pair disagrees; None when the disagreement is something else."""
     suspected = _suspected(found)
-    share = float(np.count_nonzero(suspected)) / max(1, np.count_nonzero(found.valid))
+    share = float(np.count_nonzero(suspected)) / max(1, int(np.count_nonzero(found.valid)))
     if not 0 < share <= MAX_SHARE or _is_graphic(found):
         return None
     for carrier, base, is_on_y in ((found.y, found.x, True), (found.x, found.y, False)):
@@ -188,7 +188,7 @@ def _writing(strokes: Mask) -> tuple[BoxPx, ...] | None:
             drawn = picture.T if upright else picture
             closed = cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, np.ones((3, spacing), np.uint8))
             _, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(closed, np.uint8), connectivity=8)
-            lines = [s for i, s in enumerate(stats) if i and _is_line(drawn, labels, i, s)]
+            lines = [s for i, s in enumerate(stats) if i and _is_line(drawn, np.asarray(labels, np.int32), i, s)]
             if not lines:
                 continue
             lines.sort(key=lambda s: -int(s[cv2.CC_STAT_AREA]))

@@ -31,7 +31,7 @@ from dedupd.store.environment import Table
 from dedupd.store.reader import LmdbView
 
 _MOST_STORED = 4  # views of one content (core.ports.Descriptor)
-_MOST_QUERIES = 32
+_MOST_QUERIES = 48
 
 
 class LmdbTransaction(LmdbView):
