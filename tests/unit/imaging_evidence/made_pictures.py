@@ -1,0 +1,98 @@
+"""Photographs that ship with scikit-image and scikit-learn, and what the tests of the evidence make of them."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import numpy as np
+import skimage.data
+import sklearn.datasets
+from PIL import Image, ImageDraw, ImageFont
+
+from dedupd.imaging.common_frame import CommonFrame
+from dedupd.imaging.evidence import aligned, prepare
+from dedupd.imaging.prepared_side import PreparedSide
+from dedupd.imaging.residual import Residual, measure
+
+SMALL_PX = 384
+PHOTOS = ("astronaut", "chelsea", "coffee", "china", "flower")
+
+
+@cache
+def photo(name: str) -> Image.Image:
+    """A photograph of 400 … 640 px. Do not draw on it: copy it first."""
+    if name in ("china", "flower"):
+        return Image.fromarray(sklearn.datasets.load_sample_image(f"{name}.jpg"))
+    return Image.fromarray(getattr(skimage.data, name)())
+
+
+def saved(image: Image.Image, quality: int = 85, form: str = "JPEG") -> Image.Image:
+    """Compressed and read again."""
+    coded = io.BytesIO()
+    image.save(coded, form, quality=quality)
+    return Image.open(io.BytesIO(coded.getvalue())).convert("RGB")
+
+
+def side(image: Image.Image) -> PreparedSide:
+    """As the daemon compares it: a small preview, compressed."""
+    small = image.copy()
+    small.thumbnail((SMALL_PX, SMALL_PX), Image.Resampling.LANCZOS)
+    return prepare(np.asarray(saved(small, 88)), *image.size)
+
+
+def frame_of(first: Image.Image, second: Image.Image) -> CommonFrame:
+    """Both on each other; the pair must align."""
+    frame = aligned(side(first), side(second))
+    assert frame is not None
+    return frame
+
+
+def residual_of(first: Image.Image, second: Image.Image) -> Residual:
+    return measure(frame_of(first, second))
+
+
+def with_noise(image: Image.Image, levels: float, seed: int) -> Image.Image:
+    noise = np.random.default_rng(seed).normal(0, levels, (image.height, image.width, 3))
+    return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+
+
+def written(
+    image: Image.Image,
+    text: str,
+    at: tuple[float, float],
+    *,
+    height: float = 0.07,
+    colour: tuple[int, int, int] = (255, 255, 255),
+    opacity: float = 1.0,
+    outline: float = 0.0,
+    turned: bool = False,
+) -> Image.Image:
+    """The picture with a line of text laid over it.
+
+    Args:
+        image: what it is laid over.
+        text: one line.
+        at: left and top of the line, as shares of the picture's sides.
+        height: of the letters, as a share of the picture's short side.
+        colour: of the letters; an outline is black.
+        opacity: 0 … 1.
+        outline: its width as a share of the letters' height.
+        turned: whether the line runs upwards.
+    """
+    size = height * min(image.size)
+    font, stroke = ImageFont.load_default(size), round(outline * size)
+    ink, black = Image.new("L", image.size), Image.new("L", image.size)
+    place = (round(at[0] * image.width), round(at[1] * image.height))
+    if turned:
+        ink, black = (Image.new("L", image.size[::-1]) for _ in range(2))
+        place = (round((1 - at[1]) * image.height), round(at[0] * image.width))
+    ImageDraw.Draw(black).text(place, text, fill=255, font=font, stroke_width=stroke)
+    ImageDraw.Draw(ink).text(place, text, fill=255, font=font)
+    if turned:
+        ink, black = (mask.transpose(Image.Transpose.ROTATE_90) for mask in (ink, black))
+    made = image.copy()
+    if stroke:
+        made.paste((0, 0, 0), mask=black.point(lambda v: int(v * opacity)))
+    made.paste(colour, mask=ink.point(lambda v: int(v * opacity)))
+    return made
