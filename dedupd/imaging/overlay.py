@@ -18,13 +18,15 @@ from dedupd.imaging.explanation import Explained
 from dedupd.imaging.prepared_side import BoxPx, Floats
 
 WEAK = 0.45  # ratio to the tolerated difference, from which a place beside a bad one belongs to it
-FAINT = 0.25  # ratio within a line of writing, from which a place belongs to its strokes
 REACH_PX = 3  # around bad places that are taken along: strokes' soft edges
 MAX_SHARE = 0.30  # of the overlap; more than that is another picture
 MIN_OPACITY = 0.06  # below, what is left cannot be told from compression
 MAX_UNEXPLAINED = 0.10  # of the difference's energy; JPEG's ringing around strokes leaves 0.03 … 0.07
 MAX_AGAINST = 0.05  # of the energy that goes away from the colour, where there is no outline
 MAX_STRAY = 0.06  # of the energy outside the lines of writing
+SAME_COLOUR_LEVELS = 60.0  # of 255 in each channel
+MAX_VANISHED = 0.15  # of the energy that goes the other way, from places that had the colour before
+MIN_OUTLINED_LEVEL = 128.0  # dark writing has no dark outline
 OUTLINE_PX = 4  # how far an outline or shadow reaches from the strokes
 SPACINGS_PX = (7, 13, 25)  # gaps between letters that are closed to find lines of writing
 MAX_LINE_SHARE = 0.3  # height of a line of writing, of the picture's
@@ -43,7 +45,7 @@ Colour = tuple[float, float, float]
 class Overlay:
     """Writing on one of two pictures, in pixels of the common frame."""
 
-    covered: Mask  # [h, w], True where it lies, with its soft edges
+    covered: Mask  # [h, w], True within its lines: what lies between the letters cannot be judged
     boxes: tuple[BoxPx, ...]  # of its lines, the largest first
     is_on_y: bool
     share: float  # 0 … 1 of the overlap
@@ -53,10 +55,17 @@ class Overlay:
 class _Blend:
     """How far an added colour, with or without a dark outline, explains a difference."""
 
-    opacity: Floats  # [h, w], 0 … 1
-    unexplained: float  # 0 … 1 of the energy
-    against: float  # 0 … 1 of the energy that goes the other way
+    opacity: Floats  # [n], 0 … 1
     outlined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What one picture has more than the other, at the suspected places."""
+
+    added: Floats  # [n, 3]
+    under: Floats  # [n, 3], the other picture
+    energy: Floats  # [n]
 
 
 def find_overlay(found: Explained) -> Overlay | None:
@@ -75,7 +84,6 @@ def find_overlay(found: Explained) -> Overlay | None:
         covered = np.zeros_like(suspected)
         for left, top, right, bottom in lines:
             covered[top:bottom, left:right] = True
-        covered &= _grown_from(found.disagreement.ratio > FAINT, found.valid)
         return Overlay(covered, lines, is_on_y, float(np.count_nonzero(covered & found.valid) / found.valid.sum()))
     return None
 
@@ -119,30 +127,32 @@ def _lines_on(carrier: Floats, base: Floats, suspected: Mask) -> tuple[BoxPx, ..
     """Boxes of the lines of writing on `carrier`, when writing is all that it has more than `base`."""
     at = np.nonzero(suspected)
     added, under = (carrier - base)[at], base[at]
-    energy = (added * added).sum(axis=1)
-    for colour in (_WHITE, _estimated_colour(added, under, energy), _BLACK):
-        blend = _blend(added, under, energy, colour, suspected)
+    change = _Change(added, under, (added * added).sum(axis=1))
+    for colour in (_WHITE, _estimated_colour(change), _BLACK):
+        blend = _blend(change, colour)
         if blend is None:
             continue
-        strokes = blend.opacity > 0.5 * _plateau(blend.opacity[at], energy)
+        strokes = np.zeros_like(suspected)
+        strokes[at] = blend.opacity > 0.5 * _plateau(blend.opacity, change.energy)
         lines = _writing(strokes)
         if lines is None:
             continue
         inside = np.zeros_like(suspected)
         for left, top, right, bottom in lines:
             inside[top:bottom, left:right] = True
-        if float(energy[~inside[at]].sum()) > MAX_STRAY * float(energy.sum()):
+        if float(change.energy[~inside[at]].sum()) > MAX_STRAY * float(change.energy.sum()):
             continue
-        if blend.outlined and not _outline_follows(strokes, added, energy, at):
+        if blend.outlined and not _outline_follows(strokes, change, colour, at):
             continue
         return lines
     return None
 
 
-def _estimated_colour(added: Floats, under: Floats, energy: Floats) -> Colour:
+def _estimated_colour(change: _Change) -> Colour:
     """The colour that the strongest changes go to: over them, carrier = (1 - opacity) · base + opacity · colour."""
-    strong = energy >= np.percentile(energy, 75)
-    total, below = (under + added)[strong], under[strong]
+    strong = change.energy >= np.percentile(change.energy, 75)
+    below = change.under[strong]
+    total = below + change.added[strong]
     mean_total, mean_below = total.mean(axis=0), below.mean(axis=0)
     spread = float(((below - mean_below) ** 2).sum())
     slope = float(((below - mean_below) * (total - mean_total)).sum()) / spread if spread > 0 else 0.0
@@ -151,33 +161,30 @@ def _estimated_colour(added: Floats, under: Floats, energy: Floats) -> Colour:
     return (float(colour[0]), float(colour[1]), float(colour[2]))
 
 
-def _blend(added: Floats, under: Floats, energy: Floats, colour: Colour, suspected: Mask) -> _Blend | None:
+def _blend(change: _Change, colour: Colour) -> _Blend | None:
     """The change as a blend with a colour; None when that leaves too much unexplained."""
-    total = float(energy.sum())
-    opacity, error = _towards(added, under, colour)
-    alone = float(np.where(opacity < 0, energy, error).sum()) / total
-    against = float(energy[opacity < 0].sum()) / total
+    energy, total = change.energy, float(change.energy.sum())
+    opacity, rest = _towards(change, colour)
+    is_against = opacity < 0
+    left = np.where(is_against, energy, rest)
     outlined = False
-    if alone > MAX_UNEXPLAINED or against > MAX_AGAINST:
-        if max(colour) < 128:
+    if float(left.sum()) > MAX_UNEXPLAINED * total or float(energy[is_against].sum()) > MAX_AGAINST * total:
+        if max(colour) < MIN_OUTLINED_LEVEL:
             return None
-        dark, dark_error = _towards(added, under, _BLACK)
-        is_dark = (dark > 0) & (opacity <= 0)
-        left = np.where(is_dark, dark_error, np.where(opacity < 0, energy, error))
-        alone, outlined = float(left.sum()) / total, True
-        if alone > MAX_UNEXPLAINED:
+        darkness, dark_rest = _towards(change, _BLACK)
+        left = np.where((darkness > 0) & (opacity <= 0), dark_rest, left)
+        outlined = True
+        if float(left.sum()) > MAX_UNEXPLAINED * total:
             return None
-    field = np.zeros(suspected.shape, np.float32)
-    field[suspected] = np.clip(opacity, 0, 1)
-    return _Blend(field, alone, against, outlined)
+    return _Blend(np.clip(opacity, 0, 1), outlined)
 
 
-def _towards(added: Floats, under: Floats, colour: Colour) -> tuple[Floats, Floats]:
+def _towards(change: _Change, colour: Colour) -> tuple[Floats, Floats]:
     """How far each change goes towards a colour (1: all the way), and the energy that this leaves."""
-    way = np.asarray(colour, np.float32) - under
+    way = np.asarray(colour, np.float32) - change.under
     length = (way * way).sum(axis=1) + np.float32(25.0)  # 25: where the base has the colour already, nothing shows
-    opacity = (added * way).sum(axis=1) / length
-    rest = added - np.clip(opacity, 0, 1)[:, None] * way
+    opacity = (change.added * way).sum(axis=1) / length
+    rest = change.added - np.clip(opacity, 0, 1)[:, None] * way
     return opacity.astype(np.float32), (rest * rest).sum(axis=1).astype(np.float32)
 
 
@@ -236,10 +243,17 @@ def _is_line(strokes: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32], labe
     return rising >= max(MIN_STROKES, STROKES_IN_A_SQUARE * width / height)
 
 
-def _outline_follows(strokes: Mask, added: Floats, energy: Floats, at: tuple[npt.NDArray[np.intp], ...]) -> bool:
-    """Whether all that went the other way hugs the strokes, as an outline or a shadow does."""
+def _outline_follows(strokes: Mask, change: _Change, colour: Colour, at: tuple[npt.NDArray[np.intp], ...]) -> bool:
+    """Whether all that went the other way hugs the strokes, as an outline or a shadow does, and was no stroke before.
+
+    Where a number was replaced by another, strokes of the old one went away: there the base had the colour.
+    """
     side = 2 * OUTLINE_PX + 1
     near = np.asarray(cv2.dilate(strokes.astype(np.uint8), np.ones((side, side), np.uint8)), np.bool_)
-    darker = added.sum(axis=1) < 0
+    darker = change.added.sum(axis=1) < 0
     away = darker & ~near[at]
-    return float(energy[away].sum()) <= MAX_AGAINST * float(energy.sum())
+    had_colour = np.abs(change.under - np.asarray(colour, np.float32)).max(axis=1) < SAME_COLOUR_LEVELS
+    energy = change.energy
+    if float(energy[away].sum()) > MAX_AGAINST * float(energy.sum()):
+        return False
+    return float(energy[darker & had_colour].sum()) <= MAX_VANISHED * float(energy[darker].sum())
