@@ -8,9 +8,6 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from unit.imaging_evidence.made_pictures import PHOTOS, photo, residual_of, saved, side, with_noise, written
 
 from dedupd.imaging.evidence import compare_images
-from dedupd.imaging.explanation import explain
-from dedupd.imaging.overlay import find_overlay
-from dedupd.imaging.residual import Residual
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -205,7 +202,7 @@ def test_a_changed_scene_is_not_taken_for_writing(scene: str, quality: int):
         assert found.overlay_share == 0.0
 
 
-@pytest.mark.parametrize("scene", [name for name in CHANGED_SCENES if name not in {"noise"}])
+@pytest.mark.parametrize("scene", [name for name in CHANGED_SCENES if name != "noise"])
 def test_a_changed_scene_leaves_a_difference(scene: str):
-    found: Residual = residual_of(*CHANGED_SCENES[scene])
+    found = residual_of(*CHANGED_SCENES[scene])
     assert found.regions.excess > 1.2
