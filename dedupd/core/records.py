@@ -109,6 +109,7 @@ class Capture:
     image_id: str | None = None  # ImageUniqueID or the maker's image number
     has_gps: bool = False
     software: str | None = None
+    has_notes: bool = False  # XMP or IPTC: a title, keywords, a credit, the history of edits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

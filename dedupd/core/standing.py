@@ -73,6 +73,11 @@ def richness(content: ContentRecord) -> int:
     return sum(value is not None for value in known) + 2 * capture.has_gps
 
 
+def _has_origin(content: ContentRecord) -> bool:
+    """Whether anything is left of what a camera or a person wrote; saving again tends to lose all of it."""
+    return content.capture.has_notes or richness(content) > 0
+
+
 def _true_resolution(content: ContentRecord) -> float:
     """Logarithm of the pixels that hold detail: not a border drawn around them, not what enlarging made up."""
     own = content.width_px * content.height_px * (1.0 - content.quality.frame_share)
@@ -155,7 +160,7 @@ PARTS = (
         lambda c: -4.0 * _was_saved_before(c),
         lambda _a, b: f"the other shows traces of an earlier JPEG of quality {b.quality.earlier_jpeg_quality}",
     ),
-    Part(lambda c: 18.0 * _fullness(c), lambda _a, _b: "the other takes fewer bytes than a first save at its quality"),
+    Part(lambda c: 27.0 * _fullness(c), lambda _a, _b: "the other takes fewer bytes than a first save at its quality"),
     Part(lambda c: 1.4 * _fine_colour(c), lambda _a, _b: "finer detail in colour"),
     Part(lambda c: 2.5 * _has_fine_colour(c), lambda _a, _b: "colour at full resolution"),
     Part(lambda c: -5.0 * _noise(c), lambda _a, _b: "less noise"),
@@ -170,6 +175,7 @@ PARTS = (
     Part(lambda c: 1.0 * (c.format in _LOSSLESS and not _was_saved_before(c)), lambda a, _b: f"lossless, {a.format}"),
     Part(lambda c: 6.0 * (c.format == "RAW"), lambda _a, _b: "RAW, what the sensor saw"),
     Part(lambda c: 2.5 * min(richness(c), 3), lambda _a, _b: "more metadata (time, place, camera)"),
+    Part(lambda c: 2.0 * _has_origin(c), lambda _a, _b: "the other has lost what a camera or a person wrote into it"),
     Part(
         lambda c: -3.0 * (c.quality.frame_share > _FRAMED),
         lambda _a, _b: "the whole picture without a border around it",

@@ -7,6 +7,7 @@ digests, metadata, quality. Reads no file and keeps nothing.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -16,7 +17,7 @@ from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage
 from dedupd.core.records import ProblemCode
 from dedupd.imaging.digest import ImageData, image_data
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
-from dedupd.imaging.metadata import capture_of
+from dedupd.imaging.metadata import capture_of, has_notes
 from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
 from dedupd.imaging.quality import CodedJpeg, measure
 from dedupd.imaging.rgb import shrink_to_rgb, small_size, to_resizable
@@ -48,7 +49,7 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
         width_px=width_px,
         height_px=height_px,
         image_digest=jpeg.digest if jpeg else None,
-        capture=capture_of(picture.tags),
+        capture=replace(capture_of(picture.tags), has_notes=has_notes(picture.image.info)),
         quality=measure(pixels, middle, _coded(picture, jpeg), width_px * height_px),
         decoder=decoder,
         small=pixels,

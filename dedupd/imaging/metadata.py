@@ -1,6 +1,6 @@
 """Says what the camera wrote: time, body, exposure. The text is hostile until cleaned; nothing here raises.
 
-Takes EXIF only; maker notes are not parsed (each maker's own format, much code, little gain).
+Takes EXIF; of XMP and IPTC only whether they are there. Maker notes are not parsed (each maker's own format, much code, little gain).
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from dedupd.core.records import Capture
 from dedupd.imaging import exif
@@ -16,6 +18,8 @@ from dedupd.imaging import exif
 _MAX_TEXT = 64  # characters kept; camera names have under 40
 _MAX_RAW_TEXT = 256  # characters looked at
 _MOMENT = re.compile(r"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})", re.ASCII)
+_IPTC = 0x0404  # the Photoshop resource that holds it (IPTC-NAA record)
+_XMP_KEYS = ("xmp", "XML:com.adobe.xmp")  # Pillow's, of all formats and of its older PNG reader
 _EARLIEST_YEAR, _LATEST_YEAR = 1970, 2200  # cameras without a set clock say 0000 or 1904
 _MAX_ISO = 100_000_000
 
@@ -49,6 +53,13 @@ def clean_text(value: object) -> str | None:
     if not (spaced.isascii() and spaced.isprintable()):
         spaced = "".join(c for c in spaced if not unicodedata.category(c).startswith("C"))
     return spaced[:_MAX_TEXT].strip() or None
+
+
+def has_notes(found: Mapping[Any, object]) -> bool:
+    """Whether XMP or IPTC came with a picture, by what Pillow keeps of it (`Image.info`)."""
+    resources = found.get("photoshop")
+    has_iptc = isinstance(resources, Mapping) and bool(resources.get(_IPTC))
+    return has_iptc or any(found.get(key) for key in _XMP_KEYS)
 
 
 def _taken_at(tags: exif.Tags) -> tuple[int | None, bool]:

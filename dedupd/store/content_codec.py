@@ -52,6 +52,7 @@ class _CaptureRow(msgspec.Struct, array_like=True, frozen=True):
     image_id: str | None = None
     has_gps: bool = False
     software: str | None = None
+    has_notes: bool = False
 
 
 class _ContentRow(msgspec.Struct, array_like=True, frozen=True):
@@ -166,6 +167,7 @@ def content_body(content: ContentRecord) -> bytes:
                 image_id=_stored_text_or_none(capture.image_id),
                 has_gps=capture.has_gps,
                 software=_stored_text_or_none(capture.software),
+                has_notes=capture.has_notes,
             ),
             decoder=content.decoder,
             stage=content.stage,
@@ -215,6 +217,7 @@ def content_from(key: bytes, body: bytes) -> ContentRecord:
             image_id=capture.image_id,
             has_gps=capture.has_gps,
             software=capture.software,
+            has_notes=capture.has_notes,
         ),
         decoder=row.decoder,
         stage=row.stage,

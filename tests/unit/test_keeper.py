@@ -54,6 +54,7 @@ def candidate(
         (candidate(2, seen={"colour": 9.0}), candidate(1, seen={"colour": 0.0}), "in colour"),
         (candidate(2), candidate(1, seen={"noise": 8.0}), "less noise"),
         (candidate(2, taken_at_ms=1), candidate(1, seen={"fine_colour": 40.0}), "more metadata"),
+        (candidate(2, has_notes=True), candidate(1, jpeg_quality=88), "what a camera or a person wrote"),
     ],
 )
 def test_first_difference_decides_and_is_named_whatever_the_order(better, worse, word):
@@ -74,6 +75,12 @@ def test_the_choice_among_many_is_the_same_whatever_the_order():
         generator.shuffle(many)
         keepers.add(choose_keeper(many)[0])
     assert len(keepers) == 1
+
+
+def test_notes_that_an_editor_added_do_not_outrank_what_the_camera_wrote():
+    camera = candidate(2, taken_at_ms=1, jpeg_quality=88)
+    edited = candidate(1, taken_at_ms=1, jpeg_quality=85, has_notes=True)
+    assert choose_keeper([camera, edited])[0] == 2
 
 
 def test_nothing_to_choose_from_is_an_error():

@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from dedupd.core.records import Capture
 from dedupd.imaging.exif import read_tags
-from dedupd.imaging.metadata import capture_of, clean_text
+from dedupd.imaging.metadata import capture_of, clean_text, has_notes
 
 
 def camera_exif() -> Image.Exif:
@@ -59,6 +59,17 @@ def test_a_tiff_files_own_directory_is_read() -> None:
     out = io.BytesIO()
     Image.new("RGB", (8, 8)).save(out, "TIFF", exif=camera_exif().tobytes())
     assert capture_of(read_tags(out.getvalue())) == EXPECTED
+
+
+def test_xmp_and_iptc_are_notes_and_nothing_else_is() -> None:
+    xmp, jpeg, plain = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 8)).save(xmp, "JPEG", xmp=b"<x:xmpmeta/>")
+    Image.new("RGB", (8, 8)).save(plain, "JPEG", dpi=(72, 72), comment=b"made by a program")
+    iptc = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\x0a" + b"\x1c\x02\x05\0\x05title"
+    segment = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc
+    jpeg.write(plain.getvalue()[:2] + segment + plain.getvalue()[2:])
+    assert [has_notes(Image.open(file).info) for file in (xmp, jpeg, plain)] == [True, True, False]
+    assert not has_notes({"photoshop": b"\4\4", "xmp": None})
 
 
 def test_no_exif_says_nothing() -> None:
