@@ -1,6 +1,7 @@
 """Says what the camera wrote: time, body, exposure. The text is hostile until cleaned; nothing here raises.
 
-Takes EXIF; of XMP and IPTC only whether they are there. Maker notes are not parsed (each maker's own format, much code, little gain).
+Takes EXIF; of XMP and IPTC only whether they are there. Maker notes are not parsed (each maker's own format, much
+code, little gain).
 """
 
 from __future__ import annotations
