@@ -6,7 +6,7 @@ Owns no truth: it is rebuilt from the store's edges at start. The link stage cha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from dedupd.core.grouping import Group, Tie, split_component
 from dedupd.core.keeper import Candidate, choose_keeper
@@ -39,10 +39,10 @@ class GroupBook:
         if not edge.relation.is_duplicate:
             return
         tie = Tie(edge.relation, edge.similarity, edge.probability)
-        overlaid = tie._replace(is_overlaid=edge.evidence.overlay_share >= LEAST_OVERLAY)
+        overlaid = _overlaid_of(edge)
         with self._lock:
-            self._ties.setdefault(edge.a, {})[edge.b] = tie if edge.evidence.overlay_is_on_b else overlaid
-            self._ties.setdefault(edge.b, {})[edge.a] = overlaid if edge.evidence.overlay_is_on_b else tie
+            self._ties.setdefault(edge.a, {})[edge.b] = tie._replace(is_overlaid=edge.a == overlaid)
+            self._ties.setdefault(edge.b, {})[edge.a] = tie._replace(is_overlaid=edge.b == overlaid)
             self._components.add_edge(edge.a, edge.b)
 
     def remove(self, content: ContentId) -> None:
@@ -64,10 +64,16 @@ class GroupBook:
         with self._lock:
             return self._components.component(content)
 
-    def best_of(self, contents: Iterable[ContentId]) -> ContentId | None:
-        """The content that would be kept of these; None when no present file holds any of them."""
+    def best_of(self, contents: Iterable[ContentId], found: Iterable[Edge] = ()) -> ContentId | None:
+        """The content that would be kept of these; None when no present file holds any of them.
+
+        Args:
+            contents: what to choose from.
+            found: pairs that are not taken in yet and count as well.
+        """
+        overlaid = {overlaid for edge in found if (overlaid := _overlaid_of(edge)) is not None}
         with self._library.view() as view:
-            return _GroupMaker(view, DUPLICATE_RELATIONS, self.ties).best_of(contents)
+            return _GroupMaker(view, DUPLICATE_RELATIONS, self.ties, overlaid).best_of(contents)
 
     def all(self, relations: frozenset[Relation]) -> list[Group]:
         """Every group that these relations make, those that free the most bytes first."""
@@ -104,6 +110,13 @@ class GroupBook:
                 yield maker.copies_of(content)
 
 
+def _overlaid_of(edge: Edge) -> ContentId | None:
+    """The one of a verified pair that carries text or a watermark."""
+    if not edge.relation.is_duplicate or edge.evidence.overlay_share < LEAST_OVERLAY:
+        return None
+    return edge.b if edge.evidence.overlay_is_on_b else edge.a
+
+
 class _GroupMaker:
     """Makes groups from components within one view of the store."""
 
@@ -112,10 +125,12 @@ class _GroupMaker:
         view: LibraryView,
         relations: frozenset[Relation],
         ties: Callable[[ContentId], dict[ContentId, Tie]],
+        overlaid: Collection[ContentId] = (),
     ) -> None:
         self._view = view
         self._relations = relations
         self._ties = ties
+        self._overlaid = overlaid  # besides those whose ties say so
         self._candidates: dict[ContentId, Candidate | None] = {}
 
     def connected_parts(self, component: list[ContentId]) -> Iterator[list[ContentId]]:
@@ -166,7 +181,7 @@ class _GroupMaker:
             record = self._view.content(content)
             files = self._view.files_of(content) if record else []
             paths = tuple(f.path.relative() for f in files if f.missing_since_ns is None)
-            overlaid = any(tie.is_overlaid for tie in self._ties(content).values())
+            overlaid = content in self._overlaid or any(tie.is_overlaid for tie in self._ties(content).values())
             self._candidates[content] = Candidate(content=record, paths=paths, is_overlaid=overlaid) if record else None
         return self._candidates[content]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 
@@ -32,7 +32,8 @@ _log = logging.getLogger(__name__)
 _BATCH = 32  # contents a transaction: at ~3 candidates each about a second of evidence on two cores
 _ROOM = 256  # described contents that may wait before the backlog pauses
 _CLOSURE = 8  # members of a matched component that a newcomer is also compared with directly
-_KEEPER_CLOSURE = 64  # if it is the best of them: whoever lacks a direct pair with the keeper is only "related"
+_KEEPER_CLOSURE = 256  # members a batch compares with a group's best: who lacks that pair is only "related"
+_REFUSED_KEPT = 10_000  # pairs; about 1 MB
 _CLOSING_ROUNDS = 4  # each round doubles the length of a chain in one batch that is closed to its ends
 _NO_WORKER_WAIT_S = 1.0  # until the pool is asked again when it could not start a worker
 _IDLE_WAIT_S = 1.0
@@ -69,6 +70,7 @@ class Link(Stage):
         self._asked: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
         self._unlinked = 0
+        self._refused: set[Pair] = set()  # members that turned out to be no pair with their group's best
 
     def notice(self, described: dict[ContentId, Newcomer]) -> None:
         """New contents wait in the store. Thread-safe."""
@@ -167,6 +169,7 @@ class Link(Stage):
                 break
             seen |= closing
             more = self._comparer.verify(sorted(closing), Priority.EVIDENCE)
+            self._remember_refused(closing - {(edge.a, edge.b) for edge in more.edges})
             digested = {c.id: c for c in (*verified.digested, *more.digested)}
             verified = Verified(edges=(*verified.edges, *more.edges), digested=tuple(digested.values()))
         return verified
@@ -201,14 +204,37 @@ class Link(Stage):
                 fresh.setdefault(edge.b, set()).add(edge.a)
         pairs: set[Pair] = set()
         for content, matched in fresh.items():
-            reached = {
-                c for other in matched for c in (*self._groups.component(other)[:_KEEPER_CLOSURE], *fresh[other])
-            }
+            reached = {c for other in matched for c in (*self._groups.component(other), *fresh[other])}
             missing = reached - matched - set(self._groups.ties(content)) - {content}
-            best = self._groups.best_of({content, *reached}) if missing else None
-            around = sorted(missing, key=lambda other: (other != best, other))
-            pairs |= {_pair(content, other) for other in around[: _KEEPER_CLOSURE if best == content else _CLOSURE]}
+            pairs |= {_pair(content, other) for other in sorted(missing)[:_CLOSURE]}
+        for whole in self._joined(fresh):
+            best = self._groups.best_of(whole, edges)
+            if best is not None:
+                missing = whole - fresh.get(best, set()) - set(self._groups.ties(best)) - {best}
+                lacking = {_pair(best, other) for other in missing} - done - self._refused
+                pairs |= set(sorted(lacking, reverse=True)[:_KEEPER_CLOSURE])  # the newest first
         return pairs - done
+
+    def _joined(self, fresh: Mapping[ContentId, set[ContentId]]) -> Iterator[set[ContentId]]:
+        """The components as they will be with these matches, those that they touch."""
+        left = set(fresh)
+        while left:
+            whole: set[ContentId] = set()
+            todo = [left.pop()]
+            while todo:
+                content = todo.pop()
+                if content not in whole:
+                    reached = self._groups.component(content)
+                    whole.update(reached)
+                    todo += [matched for member in reached for matched in fresh.get(member, ())]
+            left -= whole
+            yield whole
+
+    def _remember_refused(self, pairs: set[Pair]) -> None:
+        """Keep the next newcomer of a group from having the same pairs looked at again; those stored are not."""
+        if len(self._refused) + len(pairs) > _REFUSED_KEPT:
+            self._refused.clear()
+        self._refused |= pairs
 
     def _tell(self, txn: LibraryTransaction, contents: Collection[ContentId], edges: Sequence[Edge]) -> None:
         """One event for each newcomer; a pair of two newcomers is told by the later one."""

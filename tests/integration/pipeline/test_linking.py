@@ -79,6 +79,39 @@ def test_the_best_picture_gets_a_direct_pair_with_all_of_a_large_group_although_
     assert group.related == ()
 
 
+def test_whoever_comes_to_a_large_group_gets_a_direct_pair_with_its_best_wherever_that_stands_in_it(make_bench):
+    bench = make_bench(index=ShortSightedIndex(DIM))
+    for number in range(76):
+        bench.write(
+            f"{number}.{'png' if number == 70 else 'jpg'}", "beach", str(number), form="PNG" if number == 70 else "JPEG"
+        )
+        bench.dirty("")
+        bench.work()
+    [group] = bench.groups.all(DUPLICATE_RELATIONS)
+    assert [group.keeper] == contents(bench, "70.png")
+    assert len(group.contents) == 76
+    assert group.related == ()
+
+
+def test_when_the_best_of_a_group_goes_the_next_newcomer_ties_all_to_the_one_that_follows_it(make_bench):
+    bench = make_bench(index=ShortSightedIndex(DIM))
+    forms = {5: "TIFF", 25: "PNG"}
+    for number in range(30):
+        bench.write(f"{number}.jpg", "beach", str(number), form=forms.get(number, "JPEG"))
+        bench.dirty("")
+        bench.work()
+    (bench.photos / "5.jpg").unlink()
+    bench.dirty("")
+    bench.ripen()
+    bench.write("last.jpg", "beach", "last")
+    bench.dirty("")
+    bench.work()
+    [group] = bench.groups.all(DUPLICATE_RELATIONS)
+    assert [group.keeper] == contents(bench, "25.jpg")
+    assert len(group.contents) == 30
+    assert group.related == ()
+
+
 def test_the_picture_with_a_watermark_on_it_is_not_the_one_that_is_kept(bench):
     for name in ("a.jpg", "b.jpg"):
         bench.write(name, "beach", name)
