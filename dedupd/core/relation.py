@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dedupd.core.records import Capture, ContentRecord, Evidence, Geometry, Relation
+from dedupd.core.calibration import Account, measures
+from dedupd.core.capture_notes import capture_contradiction
+from dedupd.core.records import ContentRecord, Evidence, Geometry, Relation
+from dedupd.core.relation_model import MODEL
 from dedupd.core.wording import percent_text
 
-VERIFIER_TAG = "pixels-2"
+VERIFIER_TAG = "pixels-3"
 """Names these rules; stored with every edge, so that a later rule set knows which pairs to look at again."""
 
 SAME_FRAME_PX = 0.25  # corners of two whole frames; copies stay below 0.2, hand-held shots of one scene above 1
@@ -20,9 +23,7 @@ CONTAINED_PX = 0.25  # how far an inner picture may stick out; copies stay below
 MIN_CROP = 0.01  # of the short side; nobody crops less, the next shot and a lens that breathes differ by less
 HAND_HELD_MIN_DEG = 0.12  # a crop is off a quarter turn by less than 0.1°, somebody's hand by more …
 HAND_HELD_MAX_DEG = 1.2  # … and an edit that straightens a picture is worth more than this
-TONE_CHANGED = 0.02  # mean change of all values; re-encoding stays below 0.012
-EXPOSURE_RATIO = 1.02  # rounding of rationals; a third of a stop is 1.26
-F_NUMBER_STEP = 0.06  # cameras count in tenths
+RECOLOURED = 0.006  # mean change of all values; re-encoding stays below 0.0045
 MIN_WINDOWS = 25  # places with texture below which a picture says too little to be sure
 
 
@@ -55,14 +56,25 @@ class _Limits:
         )
 
 
-# From 450 edited copies against 190 pairs of real brackets, focus stacks and hand-held series, and made ones: parallax
-# of one pixel, a thing of 2 % of the side moved, a number on a sign changed.
-# Copies stay below an excess of 0.8 and errors of 1.0 levels; real brackets have 0.7 … 5 and 1.3 … 3.
-PLAIN = _Limits((0.40, 0.042, 0.012, 0.004), (1.1, 0.85, 0.06, 0.015), 0.87, 1.8, 0.0001)
-RETONED = _Limits((0.16, 0.010, 0.0017, 0.0011), (0.5, 0.10, 0.014, 0.006), 0.9, 1.2, 0.0002)
-REFRAMED = _Limits((0.17, 0.013, 0.0018, 0.0006), (0.6, 0.10, 0.018, 0.006), 0.85, 1.1, 0.0001)
-REFRAMED_RETONED = _Limits((0.17, 0.008, 0.0016, 0.0006), (0.5, 0.07, 0.018, 0.006), 0.85, 1.0, 0.0001)
+DUPLICATE = 0.5  # probability from which a pair is called a duplicate; the full pictures may still object
+BEYOND_PROBABILITY = 0.2  # of a pair beyond what copies show, at most
+# Beyond this it is another picture, whatever else agrees. Of the labelled copies 98.5 % stay within, of real exposure
+# brackets a quarter; the model looks at how even the disagreement is, and cannot tell a bracket's even one.
+_OCTAVES, _WORST = (0.60, 0.07, 0.02, 0.008), (1.2, 1.0, 0.15, 0.05)
+BEYOND = {
+    Account.PLAIN: _Limits(_OCTAVES, _WORST, 1.5, 2.0, 0.002),
+    Account.RETONED: _Limits(_OCTAVES, _WORST, 1.0, 1.1, 0.002),
+    Account.REFRAMED: _Limits(_OCTAVES, _WORST, 1.3, 1.3, 0.002),
+    Account.REFRAMED_RETONED: _Limits(_OCTAVES, _WORST, 1.0, 1.1, 0.002),
+}
 NEARLY_EQUAL = _Limits((0.3, 0.05, 0.02, 0.01), (1.1, 0.5, 0.1, 0.05), 0.5, 0.9, 0.0)
+# A plain copy: nothing but size, quality and format differ. What is beyond may still be one, but is called edited.
+PLAIN_GAINS = (0.18, 0.045, 0.012)  # |ln| of one's detail over the other's by octave; a blur of 0.7 px has 0.19, 0.05
+PLAIN_SATURATION = 0.05  # |ln| of one's saturation over the other's; 0.3 is a light edit
+PLAIN_FOREIGN = 0.08  # see `calibration.measures`
+PLAIN_LEVELS = 0.75
+PLAIN_CRISPNESS = 0.22  # difference, of pictures of one size; compression to quality 50 has 0.2
+PLAIN_NOISE = (1.25, 0.05)  # a factor and grey levels that one may have more than the other
 
 
 def decide(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Verdict:
@@ -84,19 +96,54 @@ def decide(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Verdict:
         return Verdict(relation=Relation.SIMILAR, reason=f"Two shots: {contradiction}.")
     if evidence.textured_windows < MIN_WINDOWS:
         return _decide_plain_picture(a, b, evidence)
+    return _calibrated(a, b, evidence, geometry)
+
+
+def _calibrated(a: ContentRecord, b: ContentRecord, evidence: Evidence, geometry: Geometry) -> Verdict:
+    """The verdict on a pair that shows enough: by its framing, then by the model."""
+    framing = _framed_by_another_shot(evidence, geometry)
+    if framing is not None:
+        return Verdict(relation=Relation.SIMILAR, reason=framing)
+    account = _account(evidence)
+    probability = MODEL.probability(evidence, account)
+    if not BEYOND[account].are_kept_by(evidence):
+        return _similar(evidence, min(probability, BEYOND_PROBABILITY))
+    if probability < DUPLICATE:
+        return _similar(evidence, probability)
+    changes = _changes(evidence, geometry) or _filters(a, b, evidence)
+    if changes:
+        reason = f"The same picture: {', '.join(changes)}."
+        return Verdict(relation=Relation.EDITED, reason=reason, probability=probability)
+    return Verdict(relation=Relation.RE_ENCODED, reason=_re_encoded(a, b), probability=probability)
+
+
+def account_of(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Account | None:
+    """What the calibrated model has to explain of a pair; None when rules decide without it."""
+    geometry = evidence.geometry
+    if geometry is None or not _is_same_scene(evidence, geometry) or evidence.textured_windows < MIN_WINDOWS:
+        return None
+    if capture_contradiction(a.capture, b.capture) or _framed_by_another_shot(evidence, geometry):
+        return None
+    return _account(evidence)
+
+
+def _account(evidence: Evidence) -> Account:
+    is_retoned = evidence.tone_change > RECOLOURED
     if evidence.frame_offset_px <= SAME_FRAME_PX:
-        return _decide_same_frame(a, b, evidence, geometry)
-    return _decide_reframed(evidence, geometry)
+        return Account.RETONED if is_retoned else Account.PLAIN
+    return Account.REFRAMED_RETONED if is_retoned else Account.REFRAMED
 
 
 def _identical(a: ContentRecord, b: ContentRecord) -> Verdict | None:
     """Equal digests prove what no comparing can; a changed date is then an edit of the metadata, not another shot."""
     if a.digest == b.digest:
-        return Verdict(relation=Relation.SAME_BYTES, reason="The files are equal byte for byte.")
+        return Verdict(relation=Relation.SAME_BYTES, reason="The files are equal byte for byte.", probability=1.0)
     if a.image_digest is not None and a.image_digest == b.image_digest:
-        return Verdict(relation=Relation.SAME_PIXELS, reason="The same compressed picture; only metadata differ.")
+        reason = "The same compressed picture; only metadata differ."
+        return Verdict(relation=Relation.SAME_PIXELS, reason=reason, probability=1.0)
     if a.pixel_digest is not None and a.pixel_digest == b.pixel_digest:
-        return Verdict(relation=Relation.SAME_PIXELS, reason="Every pixel is equal; only the container differs.")
+        reason = "Every pixel is equal; only the container differs."
+        return Verdict(relation=Relation.SAME_PIXELS, reason=reason, probability=1.0)
     return None
 
 
@@ -111,54 +158,97 @@ def _is_same_scene(evidence: Evidence, geometry: Geometry) -> bool:
 
 def _decide_plain_picture(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Verdict:
     """Too little texture (a sky, a blank scan, a black frame): only what is nearly equal as it stands is a copy."""
-    same_frame = evidence.frame_offset_px <= SAME_FRAME_PX and evidence.tone_change <= TONE_CHANGED / 2
+    same_frame = evidence.frame_offset_px <= SAME_FRAME_PX and evidence.tone_change <= RECOLOURED
     if evidence.textured_windows >= 3 and same_frame and NEARLY_EQUAL.are_kept_by(evidence):
-        return Verdict(relation=Relation.RE_ENCODED, reason=_re_encoded(a, b))
+        probability = MODEL.probability(evidence, Account.PLAIN)
+        if probability >= DUPLICATE and _is_plain_copy(a, b, evidence):
+            return Verdict(relation=Relation.RE_ENCODED, reason=_re_encoded(a, b), probability=probability)
     return Verdict(relation=Relation.SIMILAR, reason="Alike, but there is too little in the pictures to be sure.")
 
 
-def _decide_same_frame(a: ContentRecord, b: ContentRecord, evidence: Evidence, geometry: Geometry) -> Verdict:
-    turned = _turned(geometry)
-    is_retoned = evidence.tone_change > TONE_CHANGED
-    limits = RETONED if is_retoned else PLAIN
-    if not limits.are_kept_by(evidence):
-        return _similar(evidence)
-    if turned or is_retoned:
-        changes = [turned] if turned else []
-        changes += ["recoloured"] if is_retoned else []
-        return Verdict(relation=Relation.EDITED, reason=f"The same picture, {' and '.join(changes)}.")
-    return Verdict(relation=Relation.RE_ENCODED, reason=_re_encoded(a, b))
-
-
-def _decide_reframed(evidence: Evidence, geometry: Geometry) -> Verdict:
+def _framed_by_another_shot(evidence: Evidence, geometry: Geometry) -> str | None:
+    """Why the frames lie on each other as those of two shots do; None when one could be cut from the other."""
+    if evidence.frame_offset_px <= SAME_FRAME_PX:
+        return None
     off_quarter = _off_quarter_deg(geometry)
     if evidence.protrusion_px > CONTAINED_PX:
-        return Verdict(
-            relation=Relation.SIMILAR, reason="The same scene, but each shows something that the other does not."
-        )
+        return "The same scene, but each shows something that the other does not."
     if evidence.frame_offset_px < MIN_CROP * evidence.compared_px and not _turned(geometry):
-        return Verdict(relation=Relation.SIMILAR, reason="The same scene, framed a hair's breadth apart.")
+        return "The same scene, framed a hair's breadth apart."
     if HAND_HELD_MIN_DEG < off_quarter < HAND_HELD_MAX_DEG:
-        return Verdict(relation=Relation.SIMILAR, reason=f"The same scene, the camera held {off_quarter:.1f}° askew.")
-    is_retoned = evidence.tone_change > TONE_CHANGED
-    limits = REFRAMED_RETONED if is_retoned else REFRAMED
-    if not limits.are_kept_by(evidence):
-        return _similar(evidence)
-    inner = min(geometry.overlap_of_a, geometry.overlap_of_b)
-    changes = [f"one shows {percent_text(inner)} of the other"]
+        return f"The same scene, the camera held {off_quarter:.1f}° askew."
+    return None
+
+
+def _changes(evidence: Evidence, geometry: Geometry) -> list[str]:
+    """What was done to one of the pictures beyond saving it in another size, quality or format; [] when nothing."""
+    changes = []
+    off_quarter = _off_quarter_deg(geometry)
+    if evidence.frame_offset_px > SAME_FRAME_PX:
+        changes.append(f"one shows {percent_text(min(geometry.overlap_of_a, geometry.overlap_of_b))} of the other")
     if off_quarter >= HAND_HELD_MAX_DEG:
         changes.append(f"rotated by {off_quarter:.0f}°")
     elif _turned(geometry):
         changes.append(_turned(geometry))
-    if is_retoned:
+    if evidence.tone_change > RECOLOURED or not _is_near_one(evidence.chroma_gain, PLAIN_SATURATION):
         changes.append("recoloured")
-    return Verdict(relation=Relation.EDITED, reason=f"The same picture: {', '.join(changes)}.")
+    if evidence.overlay_share > 0:
+        changes.append("text or a watermark added")
+    return changes
 
 
-def _similar(evidence: Evidence) -> Verdict:
+def _filters(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> list[str]:
+    """What a whole picture went through that saving it again does not explain; [] when nothing."""
+    if _is_plain_copy(a, b, evidence):
+        return []
+    if not _has_like_noise(a, b):
+        return ["noise added or taken out"]
+    coarser = zip(evidence.band_gains[1:], PLAIN_GAINS[1:], strict=False)
+    if not all(_is_near_one(gain, limit) for gain, limit in coarser) or not _is_as_crisp(a, b):
+        return ["blurred or sharpened"]
+    return ["compressed so strongly that it might have been edited"]
+
+
+def _is_plain_copy(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> bool:
+    gains = zip(evidence.band_gains, PLAIN_GAINS, strict=False)
+    return (
+        all(_is_near_one(gain, limit) for gain, limit in gains)
+        and measures(evidence).get("foreign", 0.0) <= PLAIN_FOREIGN
+        and evidence.error_levels <= PLAIN_LEVELS
+        and _has_like_noise(a, b)
+        and _is_as_crisp(a, b)
+    )
+
+
+def _is_near_one(ratio: float, limit: float) -> bool:
+    return abs(math.log(max(ratio, 1e-6))) <= limit
+
+
+def _has_like_noise(a: ContentRecord, b: ContentRecord) -> bool:
+    """Whether neither has more noise than saving again leaves; pictures of different sizes say nothing."""
+    if sorted(_size(a)) != sorted(_size(b)):
+        return True
+    less, more = sorted((a.quality.noise, b.quality.noise))
+    factor, levels = PLAIN_NOISE
+    return less == 0 or more <= factor * less + levels
+
+
+def _is_as_crisp(a: ContentRecord, b: ContentRecord) -> bool:
+    """Whether nobody blurred or sharpened one; pictures of different sizes say nothing."""
+    if a.quality.crispness is None or b.quality.crispness is None or sorted(_size(a)) != sorted(_size(b)):
+        return True
+    return abs(a.quality.crispness - b.quality.crispness) <= PLAIN_CRISPNESS
+
+
+def _size(content: ContentRecord) -> tuple[int, int]:
+    return (content.width_px, content.height_px)
+
+
+def _similar(evidence: Evidence, probability: float) -> Verdict:
+    reason = "The same scene, probably another exposure."
     if evidence.worst_region > 0.001:
-        return Verdict(relation=Relation.SIMILAR, reason="The same scene, but something in it is different.")
-    return Verdict(relation=Relation.SIMILAR, reason="The same scene, probably another exposure.")
+        reason = "The same scene, but something in it is different."
+    return Verdict(relation=Relation.SIMILAR, reason=reason, probability=probability)
 
 
 def _off_quarter_deg(geometry: Geometry) -> float:
@@ -181,101 +271,3 @@ def _re_encoded(a: ContentRecord, b: ContentRecord) -> str:
     if a.format != b.format:
         return f"The same whole picture as {a.format} and {b.format}."
     return "The same whole picture, saved again."
-
-
-def capture_contradiction(a: Capture, b: Capture) -> str | None:
-    """Why the cameras' own notes say that these are two shots; None when they do not.
-
-    What is missing on either side says nothing, because many programs drop fields when they save.
-    """
-    checks = (_other_camera, _other_moment, _other_exposure)
-    return next((reason for check in checks if (reason := check(a, b)) is not None), None)
-
-
-def _other_camera(a: Capture, b: Capture) -> str | None:
-    if _differ(a.make, b.make) or _differ(a.model, b.model):
-        return f"one is by {a.model or a.make}, one by {b.model or b.make}"
-    if _differ(a.serial, b.serial):
-        return "the cameras' serial numbers differ"
-    return None
-
-
-def _other_moment(a: Capture, b: Capture) -> str | None:
-    if _differ(a.image_id, b.image_id):
-        return "the camera's image numbers differ"
-    if a.taken_at_ms is None or b.taken_at_ms is None:
-        return None
-    unit_ms = 1 if a.has_subseconds and b.has_subseconds else 1000
-    return "the capture times differ" if a.taken_at_ms // unit_ms != b.taken_at_ms // unit_ms else None
-
-
-def _other_exposure(a: Capture, b: Capture) -> str | None:
-    if (
-        a.exposure_s
-        and b.exposure_s
-        and max(a.exposure_s, b.exposure_s) > EXPOSURE_RATIO * min(a.exposure_s, b.exposure_s)
-    ):
-        return "the exposure times differ"
-    if a.f_number and b.f_number and abs(a.f_number - b.f_number) > F_NUMBER_STEP:
-        return "the apertures differ"
-    return "the sensitivities (ISO) differ" if _differ(a.iso, b.iso) else None
-
-
-def _differ(a: object | None, b: object | None) -> bool:
-    return a is not None and b is not None and a != b
-
-
-# ----------------------------------------------------------------------------------------------- the full pictures
-
-FULL_LOOK_GAIN = 1.8  # full pixels for one small pixel of the shared part, from which they can show more
-FULL_LOOK_PX = 700  # long side of the shared part
-SURE = 0.999  # probability from which a plain copy needs no full look
-OWN_NOISE = 0.15  # correlation of grain; copies that still have grain stay above 0.21
-CHANGED_EXCESS = 1.2  # of the full pictures; copies stay below 1.0, a digit of three small pixels has 1.8 and more
-
-
-def needs_full_look(a: ContentRecord, b: ContentRecord, evidence: Evidence, verdict: Verdict) -> bool:
-    """Whether a duplicate by the small images is worth a look at the full pictures.
-
-    Args:
-        a: one content.
-        b: the other.
-        evidence: what comparing their small images found.
-        verdict: what `decide` made of it.
-    """
-    if verdict.relation not in {Relation.RE_ENCODED, Relation.EDITED} or evidence.geometry is None:
-        return False
-    if verdict.relation is Relation.RE_ENCODED and verdict.probability >= SURE:
-        return False
-    if _are_one_capture(a.capture, b.capture):
-        return False
-    part = math.sqrt(evidence.geometry.overlap_of_a) * min(
-        1.0, evidence.geometry.scale
-    )  # of a's side, in the coarser's pixels
-    long_px, short_px = (side(a.width_px, a.height_px) * part for side in (max, min))
-    return long_px >= FULL_LOOK_PX and short_px >= FULL_LOOK_GAIN * evidence.compared_px
-
-
-def contradicted_by_full_look(evidence: Evidence) -> str | None:
-    """Why the full pictures show two shots where the small images showed a copy; None when they do not.
-
-    Only ever lowers a verdict: noise that compression or denoising took away says nothing.
-
-    Args:
-        evidence: what the full look left of the pair's evidence.
-    """
-    if not evidence.fine_px:
-        return None
-    if evidence.fine_noise_correlation is not None and evidence.fine_noise_correlation < OWN_NOISE:
-        return "each has noise of its own"
-    if evidence.excess > CHANGED_EXCESS and evidence.overlay_share == 0:  # added text is a difference, but explained
-        return "in full size something in it is different"
-    return None
-
-
-def _are_one_capture(a: Capture, b: Capture) -> bool:
-    """Whether both carry the same capture time to the fraction of a second, or the same image number."""
-    if a.image_id is not None and a.image_id == b.image_id:
-        return True
-    has_fractions = a.has_subseconds and b.has_subseconds
-    return has_fractions and a.taken_at_ms is not None and a.taken_at_ms == b.taken_at_ms

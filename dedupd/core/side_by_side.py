@@ -1,6 +1,6 @@
 """What is known of two pictures, side by side: what the cameras wrote, with what contradicts, and their quality.
 
-Pure, for people. Whether something contradicts is `relation.capture_contradiction`'s to say; nothing is decided here.
+Pure, for people. Whether something contradicts is `capture_notes.capture_contradiction`'s to say.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from dedupd.core.capture_notes import capture_contradiction
 from dedupd.core.records import Capture, Quality
-from dedupd.core.relation import capture_contradiction
 from dedupd.core.wording import bytes_text, percent_text
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - cameras write local time without a zone

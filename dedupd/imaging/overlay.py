@@ -18,6 +18,7 @@ from dedupd.imaging.explanation import Explained
 from dedupd.imaging.prepared_side import BoxPx, Floats
 
 WEAK = 0.45  # ratio to the tolerated difference, from which a place beside a bad one belongs to it
+FAINT = 0.25  # ratio in the row of a line of writing, from which a place belongs to it
 REACH_PX = 3  # around bad places that are taken along: strokes' soft edges
 MAX_SHARE = 0.30  # of the overlap; more than that is another picture
 MIN_OPACITY = 0.06  # below, what is left cannot be told from compression
@@ -81,11 +82,21 @@ def find_overlay(found: Explained) -> Overlay | None:
         lines = _lines_on(carrier, base, suspected)
         if lines is None:
             continue
-        covered = np.zeros_like(suspected)
-        for left, top, right, bottom in lines:
-            covered[top:bottom, left:right] = True
+        covered = _covered(lines, found)
         return Overlay(covered, lines, is_on_y, float(np.count_nonzero(covered & found.valid) / found.valid.sum()))
     return None
+
+
+def _covered(lines: tuple[BoxPx, ...], found: Explained) -> Mask:
+    """The lines of writing, and what is faintly different in their rows: a mark repeated, or cut by the edge."""
+    boxes, rows = (np.zeros(found.valid.shape, np.bool_) for _ in range(2))
+    for left, top, right, bottom in lines:
+        boxes[top:bottom, left:right] = True
+        if bottom - top < right - left:
+            rows[top:bottom] = True
+        else:
+            rows[:, left:right] = True
+    return boxes | (rows & _grown_from(found.disagreement.ratio > FAINT, found.valid))
 
 
 def _suspected(found: Explained) -> Mask:

@@ -11,9 +11,10 @@ import os
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
+from dedupd.core.full_look import contradicted_by_full_look, needs_full_look
 from dedupd.core.ports import EvidenceSide, FullSide, ImageReader, Priority
 from dedupd.core.records import ContentRecord, Edge, Evidence, Problem, Relation
-from dedupd.core.relation import Verdict, contradicted_by_full_look, needs_full_look
+from dedupd.core.relation import Verdict
 
 _log = logging.getLogger(__name__)
 

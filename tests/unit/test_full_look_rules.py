@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from dedupd.core.full_look import SURE, contradicted_by_full_look, needs_full_look
 from dedupd.core.records import Capture, ContentId, ContentRecord, ContentStage, Evidence, Geometry, Quality, Relation
-from dedupd.core.relation import SURE, Verdict, contradicted_by_full_look, needs_full_look
+from dedupd.core.relation import Verdict
 
 PHOTO = ContentRecord(
     id=ContentId(1),

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dedupd.core.capture_notes import capture_contradiction
 from dedupd.core.records import Capture, Quality
-from dedupd.core.relation import capture_contradiction
 from dedupd.core.side_by_side import Measured, Standing, metadata_facts, quality_facts
 
 SHOT = Capture(

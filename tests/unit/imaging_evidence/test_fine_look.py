@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from PIL import Image, ImageDraw, ImageFont
 
-from dedupd.core.relation import contradicted_by_full_look
+from dedupd.core.full_look import contradicted_by_full_look
 from dedupd.imaging.decode import decode
 from dedupd.imaging.evidence import compare_images, prepare
 from dedupd.imaging.fine_look import MAX_SIDE_PX, look_closely
