@@ -24,7 +24,7 @@ class Candidate:
 
     content: ContentRecord
     paths: tuple[bytes, ...]  # present files, relative to their roots; may be empty
-    is_overlaid: bool = False  # a verified pair shows text or a watermark on it that another lacks
+    overlaid_share: float = 0.0  # 0 … 1, of its verified pairs those that show text or a watermark added to it
 
 
 # RAW holds what the sensor saw. Whether a PNG or HEIF was made from the JPEG beside it cannot be told from its format,
@@ -80,13 +80,18 @@ def _format_rank(candidate: Candidate) -> int:
 
 
 def _points(candidate: Candidate) -> float:
-    return standing(candidate.content) - _OVERLAY_COSTS * candidate.is_overlaid
+    return standing(candidate.content) - _overlay_costs(candidate)
+
+
+def _overlay_costs(candidate: Candidate) -> float:
+    """In proportion: where a pair takes the bare picture for the one with text, its other pairs speak against that."""
+    return _OVERLAY_COSTS * candidate.overlaid_share
 
 
 def _strongest_words(better: Candidate, worse: Candidate) -> str:
     part = strongest_part(better.content, worse.content)
     gained = part.points(better.content) - part.points(worse.content)
-    if worse.is_overlaid and not better.is_overlaid and gained < _OVERLAY_COSTS:
+    if gained < _overlay_costs(worse) - _overlay_costs(better):
         return "without the text or watermark on the other"
     return part.words(better.content, worse.content)
 

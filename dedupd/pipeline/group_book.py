@@ -6,7 +6,7 @@ Owns no truth: it is rebuilt from the store's edges at start. The link stage cha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dedupd.core.grouping import Group, Tie, split_component
 from dedupd.core.keeper import Candidate, choose_keeper
@@ -38,11 +38,8 @@ class GroupBook:
         """Take in a verified pair; pairs that are no duplicates are not kept."""
         if not edge.relation.is_duplicate:
             return
-        tie = Tie(edge.relation, edge.similarity, edge.probability)
-        overlaid = _overlaid_of(edge)
         with self._lock:
-            self._ties.setdefault(edge.a, {})[edge.b] = tie._replace(is_overlaid=edge.a == overlaid)
-            self._ties.setdefault(edge.b, {})[edge.a] = tie._replace(is_overlaid=edge.b == overlaid)
+            _tie(self._ties, edge)
             self._components.add_edge(edge.a, edge.b)
 
     def remove(self, content: ContentId) -> None:
@@ -71,9 +68,13 @@ class GroupBook:
             contents: what to choose from.
             found: pairs that are not taken in yet and count as well.
         """
-        overlaid = {overlaid for edge in found if (overlaid := _overlaid_of(edge)) is not None}
+        fresh: dict[ContentId, dict[ContentId, Tie]] = {}
+        for edge in found:
+            if edge.relation.is_duplicate:
+                _tie(fresh, edge)
         with self._library.view() as view:
-            return _GroupMaker(view, DUPLICATE_RELATIONS, self.ties, overlaid).best_of(contents)
+            maker = _GroupMaker(view, DUPLICATE_RELATIONS, lambda c: self.ties(c) | fresh.get(c, {}))
+            return maker.best_of(contents)
 
     def all(self, relations: frozenset[Relation]) -> list[Group]:
         """Every group that these relations make, those that free the most bytes first."""
@@ -110,11 +111,12 @@ class GroupBook:
                 yield maker.copies_of(content)
 
 
-def _overlaid_of(edge: Edge) -> ContentId | None:
-    """The one of a verified pair that carries text or a watermark."""
-    if not edge.relation.is_duplicate or edge.evidence.overlay_share < LEAST_OVERLAY:
-        return None
-    return edge.b if edge.evidence.overlay_is_on_b else edge.a
+def _tie(ties: dict[ContentId, dict[ContentId, Tie]], edge: Edge) -> None:
+    """Enter a pair of duplicates at both its ends."""
+    tie = Tie(edge.relation, edge.similarity, edge.probability)
+    has_overlay, is_on_b = edge.evidence.overlay_share >= LEAST_OVERLAY, edge.evidence.overlay_is_on_b
+    ties.setdefault(edge.a, {})[edge.b] = tie._replace(is_overlaid=has_overlay and not is_on_b)
+    ties.setdefault(edge.b, {})[edge.a] = tie._replace(is_overlaid=has_overlay and is_on_b)
 
 
 class _GroupMaker:
@@ -125,12 +127,10 @@ class _GroupMaker:
         view: LibraryView,
         relations: frozenset[Relation],
         ties: Callable[[ContentId], dict[ContentId, Tie]],
-        overlaid: Collection[ContentId] = (),
     ) -> None:
         self._view = view
         self._relations = relations
         self._ties = ties
-        self._overlaid = overlaid  # besides those whose ties say so
         self._candidates: dict[ContentId, Candidate | None] = {}
 
     def connected_parts(self, component: list[ContentId]) -> Iterator[list[ContentId]]:
@@ -181,8 +181,11 @@ class _GroupMaker:
             record = self._view.content(content)
             files = self._view.files_of(content) if record else []
             paths = tuple(f.path.relative() for f in files if f.missing_since_ns is None)
-            overlaid = content in self._overlaid or any(tie.is_overlaid for tie in self._ties(content).values())
-            self._candidates[content] = Candidate(content=record, paths=paths, is_overlaid=overlaid) if record else None
+            ties = self._ties(content).values()
+            overlaid = sum(tie.is_overlaid for tie in ties) / max(1, len(ties))
+            self._candidates[content] = (
+                Candidate(content=record, paths=paths, overlaid_share=overlaid) if record else None
+            )
         return self._candidates[content]
 
     def _choose(self, contents: Iterable[ContentId]) -> tuple[ContentId, str]:

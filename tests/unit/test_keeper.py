@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,17 @@ def test_notes_that_an_editor_added_do_not_outrank_what_the_camera_wrote():
     camera = candidate(2, taken_at_ms=1, jpeg_quality=88)
     edited = candidate(1, taken_at_ms=1, jpeg_quality=85, has_notes=True)
     assert choose_keeper([camera, edited])[0] == 2
+
+
+def test_text_that_most_pairs_show_on_a_picture_counts_against_it_and_what_one_of_many_says_does_not():
+    clean, marked = candidate(2), candidate(1, jpeg_quality=88)
+    assert choose_keeper([clean, replace(marked, overlaid_share=1.0)]) == (
+        2,
+        "without the text or watermark on the other",
+    )
+    assert choose_keeper([replace(clean, overlaid_share=1 / 6), replace(marked, overlaid_share=5 / 6)])[0] == 2
+    larger = candidate(2, width=1600, height=1200)
+    assert choose_keeper([replace(larger, overlaid_share=1 / 6), candidate(1)])[0] == 2
 
 
 def test_nothing_to_choose_from_is_an_error():
