@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 import skimage.data
 import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFont
 
+from dedupd.core.records import ContentId, ContentRecord, ContentStage, Evidence
+from dedupd.core.relation import Verdict, decide
 from dedupd.imaging.common_frame import CommonFrame
-from dedupd.imaging.evidence import aligned, prepare
+from dedupd.imaging.decode import decode, decode_preview
+from dedupd.imaging.evidence import aligned, compare_images, prepare
+from dedupd.imaging.limits import DecodeLimits
 from dedupd.imaging.prepared_side import PreparedSide
 from dedupd.imaging.residual import Residual, measure
 
@@ -50,6 +56,43 @@ def frame_of(first: Image.Image, second: Image.Image) -> CommonFrame:
 
 def residual_of(first: Image.Image, second: Image.Image) -> Residual:
     return measure(frame_of(first, second))
+
+
+class Known(NamedTuple):
+    """A picture as the daemon knows it."""
+
+    content: ContentRecord
+    side: PreparedSide
+
+
+def known(image: Image.Image, quality: int = 92, form: str = "JPEG") -> Known:
+    """Saved, read and described: what the store holds of it, and its preview made ready."""
+    coded = io.BytesIO()
+    image.save(coded, form, quality=quality)
+    decoded = decode(coded.getvalue(), DecodeLimits())
+    digest = blake2b(coded.getvalue(), digest_size=32).digest()
+    content = ContentRecord(
+        id=ContentId(1 + int.from_bytes(digest[:4], "big")),
+        digest=digest,
+        size_bytes=len(coded.getvalue()),
+        format=decoded.format,
+        width_px=decoded.width_px,
+        height_px=decoded.height_px,
+        image_digest=decoded.image_digest,
+        pixel_digest=None,
+        quality=decoded.quality,
+        capture=decoded.capture,
+        decoder=decoded.decoder,
+        stage=ContentStage.DESCRIBED,
+        first_seen_ns=0,
+    )
+    return Known(content, prepare(decode_preview(decoded.preview), decoded.width_px, decoded.height_px))
+
+
+def judged(a: Known, b: Known) -> tuple[Evidence, Verdict]:
+    """What the small images say, and the decision."""
+    evidence = compare_images(a.side, b.side)
+    return evidence, decide(a.content, b.content, evidence)
 
 
 def with_noise(image: Image.Image, levels: float, seed: int) -> Image.Image:

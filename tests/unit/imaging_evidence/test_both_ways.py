@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from properties.transformations import blurred, coloured, greyed, sharpened, toned
-from unit.imaging_evidence.made_pictures import photo, saved, side, written
+from unit.imaging_evidence.made_pictures import judged, known, photo, saved, side, written
 
 from dedupd.core.other_side import seen_from_b
 from dedupd.imaging.evidence import compare_images
@@ -81,6 +81,12 @@ def test_the_other_way_round_is_the_same_evidence_from_the_other_side(name: str,
     for field in ("scale", "overlap_of_a", "overlap_of_b", "inliers", "is_mirrored"):
         assert getattr(back.geometry, field) == pytest.approx(getattr(turned.geometry, field), rel=1e-5), field
     np.testing.assert_allclose(back.geometry.corners, turned.geometry.corners, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_relation_is_the_same_from_both_sides(change: str):
+    a, b = known(photo("flower")), known(CHANGES[change](photo("flower")), 85)
+    assert judged(a, b)[1].relation is judged(b, a)[1].relation
 
 
 @pytest.mark.parametrize("change", CHANGES)
