@@ -237,6 +237,7 @@ class Evidence:
     fine_px: int = 0  # short side at which the full pictures were compared, px; 0: that was not needed
     fine_errors: tuple[float, ...] = ()  # 0 … 2, as `band_errors`, of the full pictures
     fine_noise_correlation: float | None = None  # -1 … 1, as `noise_correlation`, of the full pictures
+    fine_foreign: float = 0.0  # 0 … 2, finest octave of the full pictures: error that a loss in one does not explain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,11 @@ class Bands(NamedTuple):
     lows: tuple[float, ...]  # 0 … 2, the same in the worst places: 95th percentile of windows
     gains: tuple[float, ...]  # > 0, the second picture's detail over the first's
 
+    @property
+    def foreign(self) -> float:
+        """Error of the finest octave beyond 1 - gain: what neither a loss of detail nor noise in one alone explains."""
+        return max(0.0, self.errors[0] - (1 - min(self.gains[0], 1 / self.gains[0]))) if self.errors else 0.0
+
 
 def compare_bands(x: Floats, y: Floats, valid: Mask) -> Bands:
     """Compare each octave of two lumas, float32 [h, w].

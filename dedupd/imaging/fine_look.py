@@ -61,6 +61,7 @@ def _seen(
         evidence,
         fine_px=min(placed.frame.valid.shape),
         fine_errors=residual.bands.errors,
+        fine_foreign=residual.bands.foreign,
         fine_noise_correlation=grain_correlation(full_first, full_second, placed.second_to_first),
     )
     regions = residual.regions

@@ -96,7 +96,7 @@ class Comparer:
             else:
                 _log.warning("compare.unreadable a=%d b=%d", *pair)
         digested: dict[ContentId, ContentRecord] = {}
-        seen: list[tuple[Edge, Future[Evidence | Problem] | None]] = []
+        seen: list[tuple[ContentRecord, ContentRecord, Edge, Future[Evidence | Problem] | None]] = []
         for pair, sides, future in started:
             evidence = future.result()
             if isinstance(evidence, Problem):
@@ -112,8 +112,10 @@ class Comparer:
             if self._full_look.pays(a, b, edge):
                 first, second = (Looked(c, s, self.path_of(c.id)) for c, s in zip((a, b), sides, strict=True))
                 look = self._full_look.begin(first, second, edge, priority)
-            seen.append((edge, look))
-        edges += [edge if look is None else self._full_look.concluded(edge, look.result()) for edge, look in seen]
+            seen.append((a, b, edge, look))
+        edges += [
+            edge if look is None else self._full_look.concluded(a, b, edge, look.result()) for a, b, edge, look in seen
+        ]
         self._rates.count(compared=len(started), now_s=self._clock.monotonic_s())
         return Verified(
             edges=tuple(e for e in edges if e.relation is not Relation.DIFFERENT),
@@ -177,7 +179,7 @@ class Comparer:
         first = Looked(a, side_a, source() if source is not None else self.path_of(a.id))
         second = Looked(b, side_b, source_b() if source_b is not None else self.path_of(b.id))
         look = self._full_look.begin(first, second, edge, Priority.QUESTION)
-        return edge if look is None else self._full_look.concluded(edge, look.result())
+        return edge if look is None else self._full_look.concluded(a, b, edge, look.result())
 
     def side(self, content: ContentRecord) -> EvidenceSide | None:
         """One picture ready to be compared; its preview is made again from a file when the cache lost it."""

@@ -169,6 +169,7 @@ def _from_the_other_side(stored: Evidence, seen: Illustrated | None) -> Evidence
         fine_px=stored.fine_px,
         fine_errors=stored.fine_errors,
         fine_noise_correlation=stored.fine_noise_correlation,
+        fine_foreign=stored.fine_foreign,
     )
 
 

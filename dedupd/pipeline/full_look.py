@@ -54,12 +54,12 @@ class FullLook:
             priority=priority,
         )
 
-    def concluded(self, edge: Edge, found: Evidence | Problem) -> Edge:
+    def concluded(self, a: ContentRecord, b: ContentRecord, edge: Edge, found: Evidence | Problem) -> Edge:
         """The edge with what the full pictures showed; as it was where they could not be read."""
         if isinstance(found, Problem):
             _log.warning("full_look.failed a=%d b=%d code=%s detail=%r", edge.a, edge.b, found.code.value, found.detail)
             return edge
-        contradiction = contradicted_by_full_look(found)
+        contradiction = contradicted_by_full_look(a, b, found)
         if contradiction is None:
             return replace(edge, evidence=found)
         return replace(

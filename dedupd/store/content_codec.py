@@ -107,6 +107,7 @@ class _EvidenceRow(msgspec.Struct, array_like=True, frozen=True):
     fine_errors: tuple[float, ...] = ()
     fine_noise_correlation: float | None = None
     usual_excess: float = 0.0
+    fine_foreign: float = 0.0
 
 
 class _EdgeRow(msgspec.Struct, array_like=True, frozen=True):
@@ -265,6 +266,7 @@ def edge_body(edge: Edge) -> bytes:
         fine_errors=evidence.fine_errors,
         fine_noise_correlation=evidence.fine_noise_correlation,
         usual_excess=evidence.usual_excess,
+        fine_foreign=evidence.fine_foreign,
     )
     return encode(
         _EdgeRow(
@@ -334,4 +336,5 @@ def _evidence(row: _EvidenceRow) -> Evidence:
         fine_errors=row.fine_errors,
         fine_noise_correlation=row.fine_noise_correlation,
         usual_excess=row.usual_excess,
+        fine_foreign=row.fine_foreign,
     )

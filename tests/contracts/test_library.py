@@ -171,6 +171,7 @@ def edge_of(a: ContentRecord, b: ContentRecord, relation: Relation = Relation.RE
             fine_px=1500,
             fine_errors=(0.125, 0.0625),
             fine_noise_correlation=0.5,
+            fine_foreign=0.0625,
             usual_excess=0.25,
         ),
         verifier="rules-1",
@@ -652,7 +653,7 @@ def test_removing_a_content_returns_its_edges_and_leaves_nothing(library: Librar
 
 
 @pytest.mark.parametrize(
-    ("stored", "queries"), [((0, 8), (1, 8)), ((5, 8), (1, 8)), ((1, 8), (33, 8)), ((1, 8), (1, 9))]
+    ("stored", "queries"), [((0, 8), (1, 8)), ((5, 8), (1, 8)), ((1, 8), (49, 8)), ((1, 8), (1, 9))]
 )
 def test_a_descriptor_of_odd_shape_is_refused(
     library: Library, stored: tuple[int, int], queries: tuple[int, int]

@@ -83,17 +83,17 @@ def test_equal_capture_notes_settle_it_only_where_they_name_one_shot(capture, is
 
 def test_full_pictures_that_agree_or_were_not_seen_contradict_nothing():
     for evidence in (SMALL, FULL, replace(FULL, fine_noise_correlation=None)):
-        assert contradicted_by_full_look(evidence) is None
+        assert contradicted_by_full_look(PHOTO, other(), evidence) is None
 
 
 def test_noise_of_its_own_makes_two_shots():
-    reason = contradicted_by_full_look(replace(FULL, fine_noise_correlation=0.03))
+    reason = contradicted_by_full_look(PHOTO, other(), replace(FULL, fine_noise_correlation=0.03))
     assert reason is not None
     assert "noise" in reason
 
 
 def test_a_change_that_only_shows_in_full_makes_two_shots():
-    reason = contradicted_by_full_look(replace(FULL, excess=1.8, worst_region=0.0001))
+    reason = contradicted_by_full_look(PHOTO, other(), replace(FULL, excess=1.8, worst_region=0.0001))
     assert reason is not None
     assert "different" in reason
-    assert contradicted_by_full_look(replace(FULL, excess=0.95)) is None
+    assert contradicted_by_full_look(PHOTO, other(), replace(FULL, excess=0.95)) is None
