@@ -183,6 +183,54 @@ def test_what_no_edit_explains_is_similar(evidence):
     assert relation(evidence) is Relation.SIMILAR
 
 
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (replace(EQUAL, band_gains=(0.7, 0.93, 1.0, 1.0)), "blurred or sharpened"),
+        (replace(EQUAL, band_gains=(1.0, 1.06, 1.0, 1.0)), "blurred or sharpened"),
+        (replace(EQUAL, chroma_gain=0.7), "recoloured"),
+        (replace(EQUAL, tone_change=0.01), "recoloured"),
+        (replace(EQUAL, overlay_share=0.02), "text or a watermark added"),
+        (replace(EQUAL, error_levels=1.2), "compressed so strongly"),
+    ],
+)
+def test_a_whole_picture_with_more_than_saving_done_to_it_is_edited(evidence, words):
+    verdict = decide(content(1), content(2), evidence)
+    assert verdict.relation is Relation.EDITED
+    assert words in verdict.reason
+
+
+def test_noise_and_blur_that_small_images_hide_are_known_from_what_decoding_measured():
+    plain = Quality(sharpness=100.0, information=6.0, noise=0.5, crispness=-0.1)
+    a = content(1, quality=plain)
+    noisy = decide(a, content(2, quality=replace(plain, noise=3.0)), EQUAL)
+    assert (noisy.relation, "noise" in noisy.reason) == (Relation.EDITED, True)
+    blunt = decide(a, content(2, quality=replace(plain, crispness=-0.6)), EQUAL)
+    assert (blunt.relation, "blurred" in blunt.reason) == (Relation.EDITED, True)
+    smaller = content(2, quality=replace(plain, crispness=-0.6, noise=3.0), width_px=800, height_px=600)
+    assert decide(a, smaller, EQUAL).relation is Relation.RE_ENCODED, "sizes differ, so do noise and crispness"
+
+
+def test_what_stands_out_of_an_even_picture_is_another_shot():
+    even = replace(EQUAL, excess=0.7, usual_excess=0.5)
+    assert relation(even) is Relation.RE_ENCODED
+    assert relation(replace(even, usual_excess=0.1)) is Relation.SIMILAR
+
+
+def test_a_recoloured_pair_is_held_to_less_difference_than_a_plain_one():
+    """Brackets of a tripod are recoloured pairs with an even rest."""
+    rest = replace(EQUAL, excess=1.2, usual_excess=1.0)
+    assert relation(rest) is Relation.RE_ENCODED
+    assert relation(replace(rest, tone_change=0.1)) is Relation.SIMILAR
+
+
+def test_every_duplicate_has_a_probability_and_identical_pictures_are_certain():
+    a = content(1, image_digest=b"i")
+    assert decide(a, content(2, image_digest=b"i"), NOTHING).probability == 1.0
+    assert decide(content(1), content(2), EQUAL).probability > 0.9
+    assert decide(content(1), content(2), replace(EQUAL, worst_region=0.01, excess=2.0)).probability <= 0.2
+
+
 def test_no_alignment_is_different():
     assert relation(NOTHING) is Relation.DIFFERENT
 
