@@ -26,6 +26,7 @@ MEASURES = ("spike", "motion", "foreign", "octave_3", "octave_4", "worst_3", "wo
 FLOORS = {"foreign": 0.004, "octave_3": 1e-4, "octave_4": 3e-5, "worst_3": 5e-4, "worst_4": 2e-4}  # rounding
 LOOK_ALIKE_WEIGHT = 3.0  # one look-alike taken for a copy weighs as much as three copies lost
 RIDGE = 1e-4
+MOST_SCALED = 3.0  # what calibrating may multiply points by
 NEGLIGIBLE = 0.02  # weight from which a measure is kept
 TARGET = Path("dedupd/core/relation_model.py")
 
@@ -114,7 +115,8 @@ def _calibrated(found: Fitted, rows: Rows) -> Fitted:
         scaled = theta[0] * points + theta[1]
         return float((weight * np.where(is_copy, np.logaddexp(0, -scaled), np.logaddexp(0, scaled))).sum())
 
-    scale, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    bounds = [(1 / MOST_SCALED, MOST_SCALED), (None, None)]  # sets that do not overlap would make it certain of all
+    scale, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead", bounds=bounds).x
     return Fitted(found.usual, found.bias * scale + shift, found.weights * scale, found.overlay * scale)
 
 
