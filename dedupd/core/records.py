@@ -222,7 +222,7 @@ class Evidence:
     # What follows lets the decision be strict where that is due; the defaults say "not measured".
     band_errors: tuple[float, ...] = ()  # 0 … 2, 1 - correlation of each octave of detail, the finest first
     band_lows: tuple[float, ...] = ()  # 0 … 2, the same in the worst places (95th percentile of windows)
-    excess: float = 0.0  # ≥ 0, largest local difference (99.5th percentile) over what compression explains
+    excess: float = 0.0  # ≥ 0, largest local difference over what compression explains
     bad_share: float = 0.0  # 0 … 1, share of the overlap in all regions that disagree
     error_levels: float = 0.0  # 0 … 255, median difference after tone mapping
     textured_windows: int = 0  # how many separate places with texture were compared

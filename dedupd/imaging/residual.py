@@ -18,6 +18,7 @@ from dedupd.imaging.prepared_side import BoxPx, Floats
 from dedupd.imaging.regions import Regions
 
 TEXTURE_LEVELS = 4.0  # standard deviation in a window from which it counts as textured; JPEG previews leave 1 … 2
+CHROMA_FLOOR = 2.0  # levels of colour that compression puts into a grey picture
 LOOK_FOR_OVERLAY = 0.8  # excess from which added text is looked for
 
 
@@ -88,7 +89,7 @@ def _chroma_gain(frame: CommonFrame) -> float:
             np.asarray(cv2.cvtColor(np.asarray(quarter, np.float32), cv2.COLOR_RGB2YCrCb))[..., 1:] - 0.5
         )  # OpenCV's middle for floats
         sums.append(sum(cv2.mean(np.abs(chroma[..., c]), mask)[0] for c in range(2)))
-    return (sums[1] + 0.5) / (sums[0] + 0.5)
+    return (sums[1] + CHROMA_FLOOR) / (sums[0] + CHROMA_FLOOR)
 
 
 def _agreement(x: Floats, y: Floats, valid: Mask) -> float:
