@@ -19,7 +19,7 @@ from dedupd.imaging.tone import Tone, curves_between, is_same_tone, mix_between
 TONE_SAMPLES = 2000
 CALM = 0.6  # left over, up to which an explanation needs no second look
 FILTERED = 1.15  # detail of one over the other's, from which a filter is tried
-FILTER_SIGMAS_PX = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # of blurs and unsharp masks, scaled down with the picture
+FILTER_SIGMAS_PX = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.8, 3.4)  # of blurs and unsharp masks, scaled down
 MIN_SHARPENING = 0.15  # strength of an unsharp mask
 MAY_CLIP = 0.01  # tone change
 
