@@ -28,6 +28,10 @@ MAX_STRAY = 0.06  # of the energy outside the lines of writing
 SAME_COLOUR_LEVELS = 60.0  # of 255 in each channel
 MAX_VANISHED = 0.15  # of the energy that goes the other way, from places that had the colour before
 MIN_OUTLINED_LEVEL = 128.0  # dark writing has no dark outline
+MANY_LINES = 4  # from which on writing is a mark repeated all over, whose pieces at the edges form no line
+GROUND_SIGMA_PX = 8.0  # around writing, over which the ground under it is estimated
+# Energy that stands out from the ground where something was added, over that before: 0.9 and more; where it went: 0.65
+ADDED_OVER_BEFORE = 0.75
 OUTLINE_PX = 4  # how far an outline or shadow reaches from the strokes
 SPACINGS_PX = (7, 13, 25)  # gaps between letters that are closed to find lines of writing
 MAX_LINE_SHARE = 0.3  # height of a line of writing, of the picture's
@@ -89,14 +93,27 @@ def find_overlay(found: Explained) -> Overlay | None:
 
 def _covered(lines: tuple[BoxPx, ...], found: Explained) -> Mask:
     """The lines of writing, and what is faintly different in their rows: a mark repeated, or cut by the edge."""
-    boxes, rows = (np.zeros(found.valid.shape, np.bool_) for _ in range(2))
+    shape = found.valid.shape
+    faint = _grown_from(found.disagreement.ratio > FAINT, found.valid)
+    return _boxes(lines, shape) | (_rows(lines, shape) & faint)
+
+
+def _boxes(lines: tuple[BoxPx, ...], shape: tuple[int, ...]) -> Mask:
+    inside = np.zeros(shape, np.bool_)
     for left, top, right, bottom in lines:
-        boxes[top:bottom, left:right] = True
+        inside[top:bottom, left:right] = True
+    return inside
+
+
+def _rows(lines: tuple[BoxPx, ...], shape: tuple[int, ...]) -> Mask:
+    """The lines, reaching from edge to edge in the direction of their writing."""
+    inside = np.zeros(shape, np.bool_)
+    for left, top, right, bottom in lines:
         if bottom - top < right - left:
-            rows[top:bottom] = True
+            inside[top:bottom] = True
         else:
-            rows[:, left:right] = True
-    return boxes | (rows & _grown_from(found.disagreement.ratio > FAINT, found.valid))
+            inside[:, left:right] = True
+    return inside
 
 
 def _suspected(found: Explained) -> Mask:
@@ -148,12 +165,12 @@ def _lines_on(carrier: Floats, base: Floats, suspected: Mask) -> tuple[BoxPx, ..
         lines = _writing(strokes)
         if lines is None:
             continue
-        inside = np.zeros_like(suspected)
-        for left, top, right, bottom in lines:
-            inside[top:bottom, left:right] = True
+        inside = _rows(lines, suspected.shape) if len(lines) >= MANY_LINES else _boxes(lines, suspected.shape)
         if float(change.energy[~inside[at]].sum()) > MAX_STRAY * float(change.energy.sum()):
             continue
-        if blend.outlined and not _outline_follows(strokes, change, colour, at):
+        if blend.outlined and (
+            not _outline_follows(strokes, change, colour, at) or _was_replaced(carrier, base, suspected)
+        ):
             continue
         return lines
     return None
@@ -268,3 +285,20 @@ def _outline_follows(strokes: Mask, change: _Change, colour: Colour, at: tuple[n
     if float(energy[away].sum()) > MAX_AGAINST * float(energy.sum()):
         return False
     return float(energy[darker & had_colour].sum()) <= MAX_VANISHED * float(energy[darker].sum())
+
+
+def _was_replaced(carrier: Floats, base: Floats, suspected: Mask) -> bool:
+    """Whether places became lighter or darker because something went away from there, as where a text is another now.
+
+    Letters and their outline stand out from the ground; where old letters vanished, the ground is what came.
+    """
+    free = (~suspected).astype(np.float32)
+    weight = cv2.GaussianBlur(free, (0, 0), GROUND_SIGMA_PX) + np.float32(1e-6)
+    known = cv2.GaussianBlur(base * free[..., None], (0, 0), GROUND_SIGMA_PX)
+    ground = (known / np.asarray(weight)[..., None])[suspected]
+    after, before = carrier[suspected], base[suspected]
+    is_lighter = (after - before).sum(axis=1) > 0
+    came, went = (((side - ground) ** 2).sum(axis=1) for side in (after, before))
+    return any(
+        float(came[part].sum()) < ADDED_OVER_BEFORE * float(went[part].sum()) for part in (is_lighter, ~is_lighter)
+    )
