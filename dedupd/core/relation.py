@@ -74,7 +74,9 @@ PLAIN_SATURATION = 0.05  # |ln| of one's saturation over the other's; 0.3 is a l
 PLAIN_FOREIGN = 0.08  # see `calibration.measures`
 PLAIN_LEVELS = 0.75
 PLAIN_CRISPNESS = 0.22  # difference, of pictures of one size; compression to quality 50 has 0.2
-PLAIN_NOISE = (1.25, 0.05)  # a factor and grey levels that one may have more than the other
+PLAIN_NOISE = (1.25, 0.05)  # a factor and grey levels that one may have more than the other …
+SCALED_NOISE = (2.5, 0.3)  # … in another size, where scaling takes noise out
+SMALL_PX = 384  # long side that noise is measured at
 
 
 def decide(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Verdict:
@@ -225,12 +227,16 @@ def _is_near_one(ratio: float, limit: float) -> bool:
 
 
 def _has_like_noise(a: ContentRecord, b: ContentRecord) -> bool:
-    """Whether neither has more noise than saving again leaves; pictures of different sizes say nothing."""
-    if sorted(_size(a)) != sorted(_size(b)):
+    """Whether neither has more noise than saving again leaves, or, in another size, than scaling does."""
+    (less, small), (more, _) = sorted((c.quality.noise, min(max(_size(c)), SMALL_PX)) for c in (a, b))
+    if less == 0:
         return True
-    less, more = sorted((a.quality.noise, b.quality.noise))
-    factor, levels = PLAIN_NOISE
-    return less == 0 or more <= factor * less + levels
+    if sorted(_size(a)) == sorted(_size(b)):
+        factor, levels = PLAIN_NOISE
+    else:
+        factor, levels = SCALED_NOISE
+        factor *= SMALL_PX / small
+    return more <= factor * less + levels
 
 
 def _is_as_crisp(a: ContentRecord, b: ContentRecord) -> bool:

@@ -207,8 +207,10 @@ def test_noise_and_blur_that_small_images_hide_are_known_from_what_decoding_meas
     assert (noisy.relation, "noise" in noisy.reason) == (Relation.EDITED, True)
     blunt = decide(a, content(2, quality=replace(plain, crispness=-0.6)), EQUAL)
     assert (blunt.relation, "blurred" in blunt.reason) == (Relation.EDITED, True)
-    smaller = content(2, quality=replace(plain, crispness=-0.6, noise=3.0), width_px=800, height_px=600)
+    smaller = content(2, quality=replace(plain, crispness=-0.6, noise=1.2), width_px=800, height_px=600)
     assert decide(a, smaller, EQUAL).relation is Relation.RE_ENCODED, "sizes differ, so do noise and crispness"
+    noisy_smaller = replace(smaller, quality=replace(plain, noise=6.0))
+    assert decide(a, noisy_smaller, EQUAL).relation is Relation.EDITED
 
 
 def test_what_stands_out_of_an_even_picture_is_another_shot():
