@@ -160,7 +160,6 @@ def _geometry(a: PreparedSide, b: PreparedSide, b_to_a: Doubles, inliers: int) -
     linear = b_to_a[:, :2]
     determinant = float(np.linalg.det(linear))
     is_mirrored = determinant < 0
-    sign = -1.0 if is_mirrored else 1.0
     full_a, full_b = a.width_px / a.small_width_px, b.width_px / b.small_width_px
     moved = _apply(b_to_a, _corners(b.boxes[0])).astype(np.float32)
     shared, _ = cv2.intersectConvexConvex(_corners(a.boxes[0]).astype(np.float32), moved)
@@ -168,13 +167,18 @@ def _geometry(a: PreparedSide, b: PreparedSide, b_to_a: Doubles, inliers: int) -
     area_b = float(b.small_width_px * b.small_height_px) * abs(determinant)
     return Geometry(
         scale=full_b / (full_a * float(np.sqrt(abs(determinant)))),
-        rotation_deg=float(np.degrees(np.arctan2(sign * linear[1, 0], sign * linear[0, 0]))),
+        rotation_deg=_turn_deg(-linear[:, 0] if is_mirrored else linear[:, 0], linear[:, 1]),
         is_mirrored=is_mirrored,
         overlap_of_a=float(np.clip(shared / area_a, 0, 1)),
         overlap_of_b=float(np.clip(shared / max(area_b, 1e-9), 0, 1)),
         inliers=inliers,
         corners=tuple((float(x), float(y)) for x, y in (moved + 0.5) / [a.small_width_px, a.small_height_px]),
     )
+
+
+def _turn_deg(x_axis: Doubles, y_axis: Doubles) -> float:
+    """Angle of the rotation nearest to a linear map (its polar part), so that the inverse map turns exactly back."""
+    return float(np.degrees(np.arctan2(x_axis[1] - y_axis[0], x_axis[0] + y_axis[1])))
 
 
 def _box_in_a(box: BoxPx, origin: tuple[int, int], to_a: Doubles, a: PreparedSide) -> Box:

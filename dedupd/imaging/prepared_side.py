@@ -79,16 +79,15 @@ class PreparedSide:
         """The whole frame, then without its even border, then trimmed tolerating text; only those that differ."""
         whole = (0, 0, self.small_width_px, self.small_height_px)
         found = [whole]
-        for tolerated in (0.0, 0.25):
-            box = _trim(self.luma, tolerated)
+        for box in (self.content_box, _trim(self.luma, 0.25)):
             if all(_differs(box, other) for other in found):
                 found.append(box)
         return tuple(found)
 
-    @property
+    @cached_property
     def content_box(self) -> BoxPx:
-        """The frame without its even border."""
-        return self.boxes[1] if len(self.boxes) > 1 else self.boxes[0]
+        """The frame without its even border; lines with anything on them are content, be it a few stars."""
+        return _trim(self.luma, 0.0)
 
     @cached_property
     def blocks(self) -> Floats:

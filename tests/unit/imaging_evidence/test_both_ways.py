@@ -102,3 +102,14 @@ def test_comparing_twice_finds_the_same(change: str):
     first = [side(photo("astronaut")), side(CHANGES[change](photo("astronaut")))]
     second = [side(photo("astronaut")), side(CHANGES[change](photo("astronaut")))]
     assert compare_images(*first) == compare_images(*first) == compare_images(*second)
+
+
+def test_a_picture_stretched_a_little_is_turned_as_far_from_both_sides():
+    """How far a picture is turned tells a hand-held shot from a copy, so that it may not depend on who is called A."""
+    image = photo("coffee")
+    stretched = image.rotate(5, Image.Resampling.BICUBIC).resize((image.width, int(image.height * 0.8)))
+    a, b = side(image), side(saved(stretched, 92))
+    there, back = compare_images(a, b).geometry, compare_images(b, a).geometry
+    assert there is not None
+    assert back is not None
+    assert there.rotation_deg == pytest.approx(-back.rotation_deg, abs=1e-6)

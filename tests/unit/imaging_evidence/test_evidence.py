@@ -332,3 +332,11 @@ def test_evidence_is_the_same_from_both_sides():
     assert forth.band_errors == back.band_errors
     assert forth.geometry.overlap_of_a == pytest.approx(back.geometry.overlap_of_b, abs=1e-4)
     assert forth.geometry.scale == pytest.approx(1 / back.geometry.scale)
+
+
+def test_dark_surroundings_with_a_few_lights_are_no_border_that_may_be_cut_off():
+    stars = skimage.data.hubble_deep_field()
+    first, second = Image.fromarray(stars[:700, :700]), Image.fromarray(stars[60:760, 60:760])
+    found = compare_images(side(first), side(second))
+    assert found.geometry is not None
+    assert found.protrusion_px > 10
