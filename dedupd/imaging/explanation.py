@@ -13,13 +13,26 @@ import numpy as np
 from dedupd.imaging.common_frame import CommonFrame, Mask, grey
 from dedupd.imaging.detail import compare_bands
 from dedupd.imaging.prepared_side import Floats
-from dedupd.imaging.regions import Disagreement, Regions, disagreement, regions_of
+from dedupd.imaging.regions import Disagreement, Regions, disagreement, regions_of, tolerance
 from dedupd.imaging.tone import Tone, curves_between, is_same_tone, mix_between
 
 TONE_SAMPLES = 2000
 CALM = 0.6  # left over, up to which an explanation needs no second look
 FILTERED = 1.15  # detail of one over the other's, from which a filter is tried
-FILTER_SIGMAS_PX = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.8, 3.4)  # of blurs and unsharp masks, scaled down
+FILTER_SIGMAS_PX = (
+    0.5,
+    0.6,
+    0.7,
+    0.85,
+    1.0,
+    1.2,
+    1.4,
+    1.7,
+    2.0,
+    2.4,
+    2.8,
+    3.4,
+)  # of blurs and unsharp masks, scaled down
 MIN_SHARPENING = 0.15  # strength of an unsharp mask
 MAY_CLIP = 0.01  # tone change
 
@@ -40,8 +53,13 @@ class Explained:
 
     @property
     def left_over(self) -> float:
-        """What remains unexplained; only for choosing between explanations of one pair."""
-        return self.regions.excess + 0.2 * self.regions.typical
+        """What remains unexplained; only for choosing between explanations of one pair.
+
+        The excess counts as if the median difference did not raise what is tolerated: a poor tone curve makes everything
+        differ, and would hide what it should explain.
+        """
+        typical = self.regions.typical
+        return self.regions.excess * tolerance(typical) / tolerance(0.0) + 0.2 * typical
 
 
 def explain(frame: CommonFrame) -> Explained:

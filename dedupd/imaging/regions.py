@@ -93,6 +93,11 @@ def regions_of(found: Disagreement) -> Regions:
     )
 
 
+def tolerance(typical: float) -> float:
+    """Levels of luma that may differ anywhere, given the median difference."""
+    return TOLERATED_LEVELS + TOLERATED_PER_TYPICAL * min(typical, MOST_TYPICAL_LEVELS)
+
+
 def _luma_ratio(x: Floats, y: Floats, valid: Mask, clipped: Floats | None) -> tuple[Floats, float]:
     """How often the tolerated difference two lumas differ by, and their median difference in levels."""
     x, y = (_smooth(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), LUMA_SIGMA_PX) for p in (x, y))
