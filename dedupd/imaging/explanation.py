@@ -55,8 +55,8 @@ class Explained:
     def left_over(self) -> float:
         """What remains unexplained; only for choosing between explanations of one pair.
 
-        The excess counts as if the median difference did not raise what is tolerated: a poor tone curve makes everything
-        differ, and would hide what it should explain.
+        The excess counts as if the median difference did not raise what is tolerated: a poor tone curve makes
+        everything differ, and would hide what it should explain.
         """
         typical = self.regions.typical
         return self.regions.excess * tolerance(typical) / tolerance(0.0) + 0.2 * typical
