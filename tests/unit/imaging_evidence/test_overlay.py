@@ -179,11 +179,28 @@ def partly_blurred() -> Image.Image:
     return image
 
 
+def noted(name: str, text: str, height: float, colour: tuple[int, int, int]) -> Image.Image:
+    """A photo that bears writing of its own."""
+    return written(photo(name), text, (0.3, 0.6), height=height, colour=colour)
+
+
 TALK = ("are you there?", "yes, at the gate", "which one?", "number four", "I see you", "come along")
 CHANGED_SCENES: dict[str, tuple[Image.Image, Image.Image]] = {
     "another number on a sign": (sign("17.20"), sign("94.65")),
     "a digit more on a sign": (sign("1720"), sign("17205")),
     "a clock goes on": (clock("12:34"), clock("12:57")),
+    "another date on a dark place": (
+        noted("coffee", "2019-08-11 09:15", 0.035, (255, 220, 0)),
+        noted("coffee", "2024-12-26 18:48", 0.035, (255, 220, 0)),
+    ),
+    "another dark date": (
+        noted("astronaut", "2019-08-11 09:15", 0.04, (0, 0, 0)),
+        noted("astronaut", "2024-12-26 18:48", 0.04, (0, 0, 0)),
+    ),
+    "other dark words": (
+        noted("astronaut", "Happy birthday dear Anna", 0.04, (0, 0, 0)),
+        noted("astronaut", "Congratulations my Bruno", 0.04, (0, 0, 0)),
+    ),
     "a thing moved": (with_thing((300, 100)), with_thing((345, 110))),
     "a thing appeared": (with_thing(), with_thing((300, 100))),
     "several things appeared": (with_thing(), with_thing((40, 100), (160, 110), (300, 100), (450, 105))),
