@@ -37,6 +37,7 @@ class Disagreement:
 
     ratio: Floats  # [h/2, w/2], 1: as much as is tolerated; 0 outside the overlap
     typical: float  # median difference of luma, levels
+    valid: Mask  # [h/2, w/2], the overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,20 @@ def disagreement(x: Floats, y: Floats, valid: Mask, *, may_be_clipped: bool) -> 
     half_x, half_y = np.asarray(cv2.pyrDown(x), np.float32), np.asarray(cv2.pyrDown(y), np.float32)
     half_valid = valid[::2, ::2]
     if not half_valid.any():
-        return Disagreement(np.zeros(half_valid.shape, np.float32), 0.0)
+        return Disagreement(np.zeros(half_valid.shape, np.float32), 0.0, half_valid)
     clipped = _near_clipping(x, y) if may_be_clipped else None
     luma_ratio, typical = _luma_ratio(half_x, half_y, half_valid, clipped)
     chroma_ratio = _chroma_ratio(half_x, half_y, half_valid, clipped)
     ratio = np.asarray(cv2.max(luma_ratio, chroma_ratio), np.float32)
     ratio[~half_valid] = 0
-    return Disagreement(ratio, typical)
+    return Disagreement(ratio, typical, half_valid)
 
 
 def regions_of(found: Disagreement) -> Regions:
     """The connected places of a disagreement."""
     bad = np.asarray(found.ratio > 1, np.uint8)
     excess = float(found.ratio.max(initial=0.0))
-    inside = found.ratio[found.ratio > 0]
+    inside = found.ratio[found.valid]  # with what is equal: a changed thing in an equal picture stands out most of all
     usual = float(np.partition(inside, rank)[rank]) if (rank := int(0.99 * (len(inside) - 1))) > 0 else excess
     if excess <= 1:
         return Regions((), (), excess, usual, found.typical)

@@ -116,7 +116,7 @@ def test_areas_come_largest_first_in_pixels_of_the_full_frame():
 def test_a_lone_place_is_rounding_and_no_region():
     ratio = np.zeros((50, 60), np.float32)
     ratio[20, 30] = 3.0
-    found = regions_of(Disagreement(ratio, 0.0))
+    found = regions_of(Disagreement(ratio, 0.0, np.ones(ratio.shape, bool)))
     assert found.areas == ()
     assert found.excess == 3.0
 
@@ -125,6 +125,14 @@ def test_a_lone_place_is_rounding_and_no_region():
 def test_usual_is_the_99th_percentile_of_the_places_compared(count: int):
     ratio = np.zeros(3000, np.float32)
     ratio[:count] = np.random.default_rng(count).permutation(np.linspace(0.01, 0.9, count))
-    found = regions_of(Disagreement(ratio.reshape(50, 60), 0.0))
+    overlap = (np.arange(3000) < count).reshape(50, 60)
+    found = regions_of(Disagreement(ratio.reshape(50, 60), 0.0, overlap))
     assert found.usual == pytest.approx(np.percentile(ratio[:count], 99, method="lower"), abs=1e-6)
     assert found.excess == pytest.approx(0.9)
+
+
+def test_a_changed_thing_stands_out_most_where_all_else_is_equal():
+    x = scene()
+    found = compared(x, patched(x, (100, 80, 112, 88), (60, 60, 60)))
+    assert found.excess > 1
+    assert found.usual < 0.1
