@@ -40,11 +40,19 @@ def needs_full_look(a: ContentRecord, b: ContentRecord, evidence: Evidence, verd
         return False
     if are_one_capture(a.capture, b.capture):
         return False
-    part = math.sqrt(evidence.geometry.overlap_of_a) * min(
-        1.0, evidence.geometry.scale
-    )  # of a's side, in the coarser's pixels
-    long_px, short_px = (side(a.width_px, a.height_px) * part for side in (max, min))
-    return long_px >= FULL_LOOK_PX and short_px >= FULL_LOOK_GAIN * evidence.compared_px
+    geometry = evidence.geometry
+    shown_by_a = _shared_sides(a, geometry.overlap_of_a, min(1.0, geometry.scale))
+    shown_by_b = _shared_sides(b, geometry.overlap_of_b, min(1.0, 1 / max(geometry.scale, 1e-6)))
+    return any(
+        long_px >= FULL_LOOK_PX and short_px >= FULL_LOOK_GAIN * evidence.compared_px
+        for long_px, short_px in (shown_by_a, shown_by_b)
+    )
+
+
+def _shared_sides(content: ContentRecord, overlap: float, scale: float) -> tuple[float, float]:
+    """Long and short side of the shared part, estimated from one picture, in pixels of the coarser."""
+    part = math.sqrt(overlap) * scale
+    return max(content.width_px, content.height_px) * part, min(content.width_px, content.height_px) * part
 
 
 def contradicted_by_full_look(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> str | None:

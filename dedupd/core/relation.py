@@ -24,6 +24,7 @@ MIN_CROP = 0.01  # of the short side; nobody crops less, the next shot and a len
 HAND_HELD_MIN_DEG = 0.12  # a crop is off a quarter turn by less than 0.1°, somebody's hand by more …
 HAND_HELD_MAX_DEG = 1.2  # … and an edit that straightens a picture is worth more than this
 RECOLOURED = 0.006  # mean change of all values; re-encoding stays below 0.0045
+MIN_OCTAVES = 3  # compared; an overlap of less than 48 px has fewer
 MIN_WINDOWS = 25  # places with texture below which a picture says too little to be sure
 
 
@@ -96,7 +97,7 @@ def decide(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Verdict:
     contradiction = capture_contradiction(a.capture, b.capture)
     if contradiction is not None:
         return Verdict(relation=Relation.SIMILAR, reason=f"Two shots: {contradiction}.")
-    if evidence.textured_windows < MIN_WINDOWS:
+    if _says_too_little(evidence):
         return _decide_plain_picture(a, b, evidence)
     return _calibrated(a, b, evidence, geometry)
 
@@ -122,7 +123,7 @@ def _calibrated(a: ContentRecord, b: ContentRecord, evidence: Evidence, geometry
 def account_of(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Account | None:
     """What the calibrated model has to explain of a pair; None when rules decide without it."""
     geometry = evidence.geometry
-    if geometry is None or not _is_same_scene(evidence, geometry) or evidence.textured_windows < MIN_WINDOWS:
+    if geometry is None or not _is_same_scene(evidence, geometry) or _says_too_little(evidence):
         return None
     if capture_contradiction(a.capture, b.capture) or _framed_by_another_shot(evidence, geometry):
         return None
@@ -158,10 +159,16 @@ def _is_same_scene(evidence: Evidence, geometry: Geometry) -> bool:
     return evidence.similarity >= 0.75 and evidence.residual_low >= 0.02
 
 
+def _says_too_little(evidence: Evidence) -> bool:
+    """Whether too few places or octaves were compared to weigh what they say: what is not measured is no agreement."""
+    return evidence.textured_windows < MIN_WINDOWS or len(evidence.band_errors) < MIN_OCTAVES
+
+
 def _decide_plain_picture(a: ContentRecord, b: ContentRecord, evidence: Evidence) -> Verdict:
     """Too little texture (a sky, a blank scan, a black frame): only what is nearly equal as it stands is a copy."""
     same_frame = evidence.frame_offset_px <= SAME_FRAME_PX and evidence.tone_change <= RECOLOURED
-    if evidence.textured_windows >= 3 and same_frame and NEARLY_EQUAL.are_kept_by(evidence):
+    is_measured = evidence.textured_windows >= 3 and bool(evidence.band_errors)
+    if is_measured and same_frame and NEARLY_EQUAL.are_kept_by(evidence):
         probability = MODEL.probability(evidence, Account.PLAIN)
         if probability >= DUPLICATE and _is_plain_copy(a, b, evidence):
             return Verdict(relation=Relation.RE_ENCODED, reason=_re_encoded(a, b), probability=probability)

@@ -1,4 +1,4 @@
-"""Agreement of two aligned pictures octave by octave, and of what is finer than structure: noise.
+"""Agreement of two aligned pictures octave by octave.
 
 Compression, blur, sharpening and noise cost agreement in the finest octaves only, and steeply less with each coarser
 one; another exposure (parallax, another focus, another light) costs agreement in the coarse octaves too. Decides
@@ -20,8 +20,6 @@ MIN_SIDE_PX = 12  # an octave of a smaller picture has too few samples
 WINDOW_PX = 5  # in halved pixels of the octave
 STRUCTURE_LEVELS = 2.0  # root mean square in a window below which an octave has nothing to compare
 FLOOR_LEVELS = 1.0  # rounding of previews
-MIN_NOISE_PX = 500  # calm pixels needed before their noise is compared
-CALM_SLOPE = 2.0  # levels a px
 
 
 class Bands(NamedTuple):
@@ -79,16 +77,3 @@ def _worst_window(x: Floats, y: Floats, weight: Floats) -> float:
     error = 1 - 2 * (shared + FLOOR_LEVELS**2 / 2) / (sum_ + FLOOR_LEVELS**2)
     rank = int(0.95 * (len(error) - 1))
     return float(np.partition(error, rank)[rank])
-
-
-def noise_correlation(x: Floats, y: Floats, valid: Mask) -> float | None:
-    """Correlation of what is finer than a pixel's blur in calm places, -1 … 1; None when there are too few of them."""
-    smooth = cv2.GaussianBlur(x, (0, 0), 1.5)
-    gx, gy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125)
-    calm = valid & (cv2.magnitude(gx, gy) < CALM_SLOPE)
-    if np.count_nonzero(calm) < MIN_NOISE_PX:
-        return None
-    p = (x - cv2.GaussianBlur(x, (0, 0), 1.0))[calm]
-    q = (y - cv2.GaussianBlur(y, (0, 0), 1.0))[calm]
-    norm = float(np.sqrt(float(p @ p) * float(q @ q)))
-    return float(p @ q) / norm if norm > 0 else None

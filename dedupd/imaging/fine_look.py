@@ -35,7 +35,7 @@ def look_closely(a: PreparedSide, full_a: Pixels, b: PreparedSide, full_b: Pixel
         evidence: what `compare_images(a, b)` found.
 
     Returns:
-        The evidence with `fine_px`, `fine_errors` and `fine_noise_correlation`. Where the full pictures disagree by
+        The evidence with `fine_px` and the other `fine_…` fields. Where the full pictures disagree by
         more than compression explains, `excess`, `worst_region` and `differences` are theirs. Unchanged where the
         pictures cannot be laid on each other.
     """
@@ -72,6 +72,7 @@ def _seen(
     return replace(
         found,
         excess=max(evidence.excess, regions.excess),
+        usual_excess=regions.usual if regions.excess > evidence.excess else evidence.usual_excess,
         worst_region=max(evidence.worst_region, regions.areas[0] / residual.area_px),
         differences=tuple(_box_in(box, to_a, full_a) for box in residual.boxes),
     )

@@ -233,6 +233,12 @@ def test_every_duplicate_has_a_probability_and_identical_pictures_are_certain():
     assert decide(content(1), content(2), replace(EQUAL, worst_region=0.01, excess=2.0)).probability <= 0.2
 
 
+def test_what_was_not_measured_is_no_agreement():
+    assert relation(replace(EQUAL, band_errors=(), band_lows=())) is Relation.SIMILAR
+    strip = reframed(band_errors=(0.0, 0.0), band_lows=(0.0, 0.0))
+    assert relation(strip) is Relation.SIMILAR, "an overlap of some 40 px"
+
+
 def test_no_alignment_is_different():
     assert relation(NOTHING) is Relation.DIFFERENT
 
