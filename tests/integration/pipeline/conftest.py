@@ -219,6 +219,8 @@ class PlayedReader:
                 motion_px=0.0,
                 tone_change=0.0,
                 textured_windows=100,
+                band_errors=(0.0,) * 4,
+                band_lows=(0.0,) * 4,
             )
         )
         return future
