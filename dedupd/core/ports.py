@@ -64,6 +64,7 @@ class DecodedImage:
     decoder: str
     small: Pixels  # long side ≤ SMALL_SIDE_PX, never enlarged
     preview: bytes  # `small` as JPEG, for evidence later and for people
+    trailing_bytes: int = 0  # as `records.ContentRecord.trailing_bytes`
 
 
 SMALL_SIDE_PX = 384

@@ -110,6 +110,8 @@ class Capture:
     has_gps: bool = False
     software: str | None = None
     has_notes: bool = False  # XMP or IPTC: a title, keywords, a credit, the history of edits
+    rating: int | None = None  # 1 … 5 stars that a person gave, in EXIF or XMP
+    has_icc: bool = False  # an embedded colour profile that is not sRGB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ class ContentRecord:
     decoder: str  # which decoder at which scale made the small image; another decoder = another tag
     stage: ContentStage
     first_seen_ns: int
+    trailing_bytes: int = 0  # what follows the picture in its file: a motion photo's video, a second picture
 
 
 class Relation(StrEnum):

@@ -14,10 +14,11 @@ from PIL import Image, JpegImagePlugin
 
 from dedupd.core.arrays import Pixels
 from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage
-from dedupd.core.records import ProblemCode
-from dedupd.imaging.digest import ImageData, image_data
+from dedupd.core.records import Capture, ProblemCode
+from dedupd.imaging.digest import ImageData, has_own_colours, image_data
+from dedupd.imaging.formats import motion_bytes
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
-from dedupd.imaging.metadata import capture_of, has_notes
+from dedupd.imaging.metadata import capture_of, has_notes, xmp_rating
 from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
 from dedupd.imaging.quality import CodedJpeg, measure
 from dedupd.imaging.rgb import shrink_to_rgb, small_size, to_resizable
@@ -49,11 +50,12 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
         width_px=width_px,
         height_px=height_px,
         image_digest=jpeg.digest if jpeg else None,
-        capture=replace(capture_of(picture.tags), has_notes=has_notes(picture.image.info)),
+        capture=_capture(picture),
         quality=measure(pixels, middle, _coded(picture, jpeg), width_px * height_px),
         decoder=decoder,
         small=pixels,
         preview=encode_preview(small),
+        trailing_bytes=jpeg.trailing_bytes if jpeg else _motion_bytes(data, picture.format),
     )
 
 
@@ -102,6 +104,21 @@ def _middle(image: Image.Image) -> Pixels:
     left, top = (max(0, (side - _LOOKED_AT_PX) // 2) // 8 * 8 for side in image.size)
     part = image.crop((left, top, min(left + _LOOKED_AT_PX, image.width), min(top + _LOOKED_AT_PX, image.height)))
     return np.asarray(to_resizable(part).convert("RGB"))
+
+
+def _capture(picture: Picture) -> Capture:
+    found = picture.image.info
+    from_exif = capture_of(picture.tags)
+    return replace(
+        from_exif,
+        has_notes=has_notes(found),
+        rating=from_exif.rating or xmp_rating(found),
+        has_icc=has_own_colours(found.get("icc_profile")),
+    )
+
+
+def _motion_bytes(data: bytes, fmt: str) -> int:
+    return motion_bytes(data) if fmt in {"HEIF", "AVIF"} else 0
 
 
 def _coded(picture: Picture, jpeg: ImageData | None) -> CodedJpeg | None:

@@ -33,6 +33,8 @@ _APP0, _APP14, _APP15 = 0xE0, 0xEE, 0xEF
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame; not tables, not reserved
 _NO_SEGMENT = frozenset({0x00, 0x01, *range(0xD0, 0xD9), 0xFF})  # padding, garbage and markers without a length
 
+_NO_PADDING = re.compile(rb"[^\0\xff\r\n]")
+
 _IMAGE_VERSION = b"dedupd jpeg image data 1"
 _PIXEL_VERSION = b"dedupd pixels 1"
 
@@ -47,6 +49,7 @@ class ImageData(NamedTuple):
 
     digest: bytes  # BLAKE3-256
     size_bytes: int
+    trailing_bytes: int  # that follow the end of the image in its file, padding left out
 
 
 def image_data(data: bytes, *, orientation: int, icc_profile: bytes | None) -> ImageData | None:
@@ -62,7 +65,7 @@ def image_data(data: bytes, *, orientation: int, icc_profile: bytes | None) -> I
     hasher = blake3.blake3(_IMAGE_VERSION)
     view = memoryview(data)
     has_jfif, adobe_transform, components = False, -1, b""
-    marker, size = _SOI, 0
+    marker, end, size = _SOI, 0, 0
     for marker, start, end in _segments(data):
         if marker == _APP0:
             has_jfif = has_jfif or data.startswith(b"JFIF\0", start + 4)
@@ -78,7 +81,12 @@ def image_data(data: bytes, *, orientation: int, icc_profile: bytes | None) -> I
     colours = _colour_space(components, has_jfif=has_jfif, adobe_transform=adobe_transform)
     hasher.update(b"\0%d %s " % (orientation, colours))
     hasher.update(_profile_key(icc_profile))
-    return ImageData(hasher.digest(), size)
+    return ImageData(hasher.digest(), size, _belonging(data, end))
+
+
+def _belonging(data: bytes, end: int) -> int:
+    """How many bytes follow the end of the image; 0 where they are padding (zeros, FF, line ends) and nothing else."""
+    return len(data) - end if _NO_PADDING.search(data, end) else 0
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -135,7 +143,12 @@ def _colour_space(components: bytes, *, has_jfif: bool, adobe_transform: int) ->
 
 
 def _profile_key(icc_profile: bytes | None) -> bytes:
-    return b"" if not icc_profile or _is_srgb(icc_profile) else content_digest(icc_profile)
+    return content_digest(icc_profile) if icc_profile and has_own_colours(icc_profile) else b""
+
+
+def has_own_colours(icc_profile: bytes | None) -> bool:
+    """Whether a profile is there that says anything but sRGB: without it the picture looks different."""
+    return False if not icc_profile else not _is_srgb(icc_profile)
 
 
 def _is_srgb(profile: bytes) -> bool:

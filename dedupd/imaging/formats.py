@@ -6,13 +6,14 @@ Decodes nothing. The allow-list of what dedupd reads is here: a format that is n
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dedupd.core.records import ProblemCode
 from dedupd.imaging.limits import UnreadableImageError
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_BOX_HEADER_BYTES = 8
 _DIB_HEADER_BYTES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # the sizes of BMP's second header that exist
 
 _RAW_SIGNATURES = (
@@ -141,18 +142,33 @@ def _png_ends_early(data: bytes) -> bool:
     return True
 
 
+def motion_bytes(data: bytes) -> int:
+    """Size of the video that a HEIF or AVIF motion photo carries in its `mpvd` box (Motion Photo format 1.0)."""
+    return sum(min(size, len(data) - at) for kind, at, size in _boxes(data) if kind == b"mpvd")
+
+
 def _boxes_end_early(data: bytes) -> bool:
+    end = 0
+    for _, at, size in _boxes(data):
+        if size < _BOX_HEADER_BYTES:
+            return False
+        end = at + size
+    return end != len(data)
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(type, start, size) of each outermost box (ISO/IEC 14496-12 §4.2); ends after one whose size is senseless."""
     at = 0
-    while at + 8 <= len(data):
+    while at + _BOX_HEADER_BYTES <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         if size == 0:  # to the end of the file
-            return False
+            size = len(data) - at
         if size == 1:  # a 64-bit size follows
             size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size < 8:
-            return False
+        yield data[at + 4 : at + 8], at, size
+        if size < _BOX_HEADER_BYTES:
+            return
         at += size
-    return at != len(data)
 
 
 def _tiff_ends_early(data: bytes) -> bool:

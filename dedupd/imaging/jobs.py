@@ -264,4 +264,5 @@ def _decoded(reply: wire.Described) -> DecodedImage:
         decoder=reply.decoder,
         small=np.frombuffer(reply.small, np.uint8).reshape(height, width, 3),
         preview=reply.preview,
+        trailing_bytes=reply.trailing_bytes,
     )

@@ -1,7 +1,7 @@
 """Says what the camera wrote: time, body, exposure. The text is hostile until cleaned; nothing here raises.
 
-Takes EXIF; of XMP and IPTC only whether they are there. Maker notes are not parsed (each maker's own format, much
-code, little gain).
+Takes EXIF; of XMP the rating, and of XMP and IPTC whether they are there. Maker notes are not parsed (each maker's own
+format, much code, little gain).
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ _MAX_RAW_TEXT = 256  # characters looked at
 _MOMENT = re.compile(r"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})", re.ASCII)
 _IPTC = 0x0404  # the Photoshop resource that holds it (IPTC-NAA record)
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")  # Pillow's, of all formats and of its older PNG reader
+_XMP_RATING = re.compile(rb"""\bx[am]p:Rating\s*(?:=\s*["']|>)\s*([1-5])(?:\.0*)?\s*["'<]""")  # -1: rejected, 0: none
 _EARLIEST_YEAR, _LATEST_YEAR = 1970, 2200  # cameras without a set clock say 0000 or 1904
 _MAX_ISO = 100_000_000
+_MOST_STARS = 5
 
 
 def capture_of(tags: exif.Tags) -> Capture:
@@ -41,6 +43,7 @@ def capture_of(tags: exif.Tags) -> Capture:
         image_id=clean_text(tags.get(exif.IMAGE_ID)),
         has_gps=exif.HAS_PLACE in tags,
         software=clean_text(tags.get(exif.SOFTWARE)),
+        rating=_stars(tags.get(exif.RATING)),
     )
 
 
@@ -61,6 +64,21 @@ def has_notes(found: Mapping[Any, object]) -> bool:
     resources = found.get("photoshop")
     has_iptc = isinstance(resources, Mapping) and bool(resources.get(_IPTC))
     return has_iptc or any(found.get(key) for key in _XMP_KEYS)
+
+
+def xmp_rating(found: Mapping[Any, object]) -> int | None:
+    """The stars that XMP gives (`xmp:Rating`), by what Pillow keeps of it (`Image.info`)."""
+    for key in _XMP_KEYS:
+        packet = found.get(key)
+        packet = packet.encode(errors="replace") if isinstance(packet, str) else packet
+        given = _XMP_RATING.search(packet) if isinstance(packet, bytes) else None
+        if given:
+            return int(given.group(1))
+    return None
+
+
+def _stars(value: object) -> int | None:
+    return value if isinstance(value, int) and 1 <= value <= _MOST_STARS else None
 
 
 def _taken_at(tags: exif.Tags) -> tuple[int | None, bool]:

@@ -122,6 +122,7 @@ class Described(msgspec.Struct, frozen=True, tag="described"):
     small_width_px: int
     small_height_px: int
     preview: bytes
+    trailing_bytes: int
 
 
 class Skipped(msgspec.Struct, frozen=True, tag="skipped"):

@@ -145,6 +145,7 @@ class Worker:
             small_width_px=width,
             small_height_px=height,
             preview=image.preview,
+            trailing_bytes=image.trailing_bytes,
         )
 
     def _compare(self, request: wire.Compare) -> wire.Reply:

@@ -152,6 +152,7 @@ def as_content(read: ReadFile, image: DecodedImage) -> ContentRecord:
         decoder=image.decoder,
         stage=ContentStage.DESCRIBED,
         first_seen_ns=0,
+        trailing_bytes=image.trailing_bytes,
     )
 
 

@@ -53,6 +53,8 @@ class _CaptureRow(msgspec.Struct, array_like=True, frozen=True):
     has_gps: bool = False
     software: str | None = None
     has_notes: bool = False
+    rating: int | None = None
+    has_icc: bool = False
 
 
 class _ContentRow(msgspec.Struct, array_like=True, frozen=True):
@@ -68,6 +70,7 @@ class _ContentRow(msgspec.Struct, array_like=True, frozen=True):
     decoder: str
     stage: ContentStage
     first_seen_ns: int
+    trailing_bytes: int = 0
 
 
 class _GeometryRow(msgspec.Struct, array_like=True, frozen=True):
@@ -169,10 +172,13 @@ def content_body(content: ContentRecord) -> bytes:
                 has_gps=capture.has_gps,
                 software=_stored_text_or_none(capture.software),
                 has_notes=capture.has_notes,
+                rating=capture.rating,
+                has_icc=capture.has_icc,
             ),
             decoder=content.decoder,
             stage=content.stage,
             first_seen_ns=content.first_seen_ns,
+            trailing_bytes=content.trailing_bytes,
         )
     )
 
@@ -219,10 +225,13 @@ def content_from(key: bytes, body: bytes) -> ContentRecord:
             has_gps=capture.has_gps,
             software=capture.software,
             has_notes=capture.has_notes,
+            rating=capture.rating,
+            has_icc=capture.has_icc,
         ),
         decoder=row.decoder,
         stage=row.stage,
         first_seen_ns=row.first_seen_ns,
+        trailing_bytes=row.trailing_bytes,
     )
 
 

@@ -172,6 +172,7 @@ class LmdbTransaction(LmdbView):
             decoder=image.decoder,
             stage=ContentStage.DESCRIBED,
             first_seen_ns=new.first_seen_ns,
+            trailing_bytes=image.trailing_bytes,
         )
         key, number = keys.content_key(content.id), self._model_number(model)
         self._put(self._tables.contents, key, content_codec.content_body(content))

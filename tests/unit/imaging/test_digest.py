@@ -41,6 +41,19 @@ def exif(**tags: object) -> bytes:
     return block.tobytes()
 
 
+def ftyp_mp4(size: int) -> bytes:
+    """The start of an MP4 file, as a phone appends one."""
+    return b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(size)
+
+
+def heif(image: Image.Image) -> bytes:
+    import pillow_heif
+
+    out = io.BytesIO()
+    pillow_heif.from_pillow(image).save(out, format="HEIF")
+    return out.getvalue()
+
+
 def without_segment(data: bytes, marker: int) -> bytes:
     at = data.index(bytes((0xFF, marker)))
     return data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
@@ -59,6 +72,25 @@ def test_metadata_do_not_touch_the_image_digest(options: dict[str, object]) -> N
     ):
         assert decode(changed, LIMITS).image_digest == plain
         assert pixel_digest(changed, LIMITS) == pixel_digest(jpeg(**options), LIMITS)
+
+
+def test_what_follows_a_jpeg_in_its_file_is_counted_and_padding_is_not() -> None:
+    """A motion photo has the image digest of its still: only this tells them apart."""
+    still, video = jpeg(exif=exif(model="X100")), ftyp_mp4(4000)
+    motion = decode(still + video, LIMITS)
+    assert motion.image_digest == decode(still, LIMITS).image_digest
+    assert motion.trailing_bytes == len(video)
+    assert decode(still + jpeg(), LIMITS).trailing_bytes == len(jpeg())  # a gain map, or the second of two views
+    for padding in (b"", b"\0" * 7, b"\0" * 4096, b"\xff\xff", b"\r\n"):
+        assert decode(still + padding, LIMITS).trailing_bytes == 0
+    assert decode(encoded(PHOTO, "PNG") + video, LIMITS).trailing_bytes == 0
+
+
+def test_the_video_in_a_heif_motion_photo_is_counted() -> None:
+    still = heif(PHOTO)
+    video = (8 + 4000).to_bytes(4, "big") + b"mpvd" + bytes(4000)
+    assert decode(still, LIMITS).trailing_bytes == 0
+    assert decode(still + video, LIMITS).trailing_bytes == len(video)
 
 
 def test_what_changes_the_look_changes_the_image_digest() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dedupd.core.records import ProblemCode
-from dedupd.imaging.formats import ends_early, sniff
+from dedupd.imaging.formats import ends_early, motion_bytes, sniff
 from dedupd.imaging.limits import UnreadableImageError
 
 
@@ -77,3 +77,17 @@ def test_only_a_cut_container_ends_early(fmt: str) -> None:
     whole = out.getvalue()
     assert not ends_early(whole, fmt)
     assert ends_early(whole[: len(whole) // 2], fmt)
+
+
+def box(kind: bytes, size: int, body: bytes) -> bytes:
+    return size.to_bytes(4, "big") + kind + body
+
+
+def test_the_video_of_a_motion_photo_is_counted_and_other_boxes_are_not() -> None:
+    still = ftyp(b"heic") + box(b"mdat", 24, bytes(16))
+    assert motion_bytes(still) == 0
+    assert motion_bytes(still + box(b"mpvd", 108, bytes(100))) == 108
+    assert motion_bytes(still + box(b"mpvd", 0, bytes(50))) == 58  # to the end of the file
+    assert motion_bytes(still + box(b"mpvd", 1, (116).to_bytes(8, "big") + bytes(100))) == 116
+    assert motion_bytes(still + box(b"mpvd", 1, b"\xff" * 8 + bytes(9))) == 25  # no more than there is
+    assert motion_bytes(still + box(b"mpvd", 3, bytes(9))) <= 17

@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
 from dedupd.core.records import Capture
+from dedupd.imaging.decode import decode
 from dedupd.imaging.exif import read_tags
-from dedupd.imaging.metadata import capture_of, clean_text, has_notes
+from dedupd.imaging.limits import DecodeLimits
+from dedupd.imaging.metadata import capture_of, clean_text, has_notes, xmp_rating
 
 
 def camera_exif() -> Image.Exif:
@@ -70,6 +74,51 @@ def test_xmp_and_iptc_are_notes_and_nothing_else_is() -> None:
     jpeg.write(plain.getvalue()[:2] + segment + plain.getvalue()[2:])
     assert [has_notes(Image.open(file).info) for file in (xmp, jpeg, plain)] == [True, True, False]
     assert not has_notes({"photoshop": b"\4\4", "xmp": None})
+
+
+@pytest.mark.parametrize(("written", "stars"), [(0, None), (1, 1), (5, 5), (6, None), (99, None)])
+def test_stars_in_exif_are_a_rating_and_none_are_none(written: int, stars: int | None) -> None:
+    exif = Image.Exif()
+    exif[0x4746] = written
+    assert capture_of(read_tags(exif.tobytes())).rating == stars
+
+
+@pytest.mark.parametrize(
+    ("packet", "stars"),
+    [
+        (b'<rdf:Description xmp:Rating="4"/>', 4),
+        (b"<rdf:Description xap:Rating='3'/>", 3),
+        (b"<xmp:Rating>5</xmp:Rating>", 5),
+        (b"<xmp:Rating>\n 2.0 \n</xmp:Rating>", 2),
+        (b'<rdf:Description xmp:Rating="0"/>', None),
+        (b'<rdf:Description xmp:Rating="-1"/>', None),  # rejected
+        (b'<rdf:Description xmp:Rating="12"/>', None),
+        (b'<rdf:Description MicrosoftPhoto:Rating="75"/>', None),  # per cent
+        (b'<rdf:Description xmp:RatingPercent="4"/>', None),
+    ],
+)
+def test_stars_in_xmp_are_a_rating(packet: bytes, stars: int | None) -> None:
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 8)).save(jpeg, "JPEG", xmp=packet)
+    Image.new("RGB", (8, 8)).save(png, "PNG", pnginfo=xmp_chunk(packet))
+    for file in (jpeg, png):
+        assert xmp_rating(Image.open(file).info) == stars
+        assert decode(file.getvalue(), DecodeLimits()).capture.rating == stars
+
+
+def xmp_chunk(packet: bytes) -> PngInfo:
+    chunk = PngInfo()
+    chunk.add_itxt("XML:com.adobe.xmp", packet.decode())
+    return chunk
+
+
+def test_only_a_profile_that_is_not_srgb_is_one() -> None:
+    srgb, lab = (ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes() for name in ("sRGB", "LAB"))
+    for profile, is_own in ((b"", False), (srgb, False), (lab, True)):
+        for fmt in ("JPEG", "PNG", "WEBP", "TIFF"):
+            out = io.BytesIO()
+            Image.new("RGB", (8, 8)).save(out, fmt, icc_profile=profile)
+            assert decode(out.getvalue(), DecodeLimits()).capture.has_icc is is_own
 
 
 def test_no_exif_says_nothing() -> None:
