@@ -75,8 +75,9 @@ PLAIN_SATURATION = 0.05  # |ln| of one's saturation over the other's; 0.3 is a l
 PLAIN_FOREIGN = 0.08  # see `calibration.measures`
 PLAIN_LEVELS = 0.75
 PLAIN_CRISPNESS = 0.22  # difference, of pictures of one size; compression to quality 50 has 0.2
-PLAIN_NOISE = (1.25, 0.05)  # a factor and grey levels that one may have more than the other …
-SCALED_NOISE = (2.5, 0.3)  # … in another size, where scaling takes noise out
+# A factor and grey levels that one may have more noise than the other: of one size; the larger, where scaling takes it
+# out (resized copies stay below 1.4, with 5 levels of noise added 2.4 and more); the smaller, at `SMALL_PX`.
+PLAIN_NOISE, SHRUNK_NOISE, ENLARGED_NOISE = (1.25, 0.05), (1.8, 0.3), (2.5, 0.3)
 SMALL_PX = 384  # long side that noise is measured at
 
 
@@ -235,15 +236,17 @@ def _is_near_one(ratio: float, limit: float) -> bool:
 
 def _has_like_noise(a: ContentRecord, b: ContentRecord) -> bool:
     """Whether neither has more noise than saving again leaves, or, in another size, than scaling does."""
-    (less, small), (more, _) = sorted((c.quality.noise, min(max(_size(c)), SMALL_PX)) for c in (a, b))
-    if less == 0:
+    less, more = sorted((a, b), key=lambda c: c.quality.noise)
+    if less.quality.noise == 0:
         return True
     if sorted(_size(a)) == sorted(_size(b)):
         factor, levels = PLAIN_NOISE
+    elif max(_size(more)) > max(_size(less)):
+        factor, levels = SHRUNK_NOISE
     else:
-        factor, levels = SCALED_NOISE
-        factor *= SMALL_PX / small
-    return more <= factor * less + levels
+        factor, levels = ENLARGED_NOISE
+        factor *= SMALL_PX / min(max(_size(less)), SMALL_PX)
+    return more.quality.noise <= factor * less.quality.noise + levels
 
 
 def _is_as_crisp(a: ContentRecord, b: ContentRecord) -> bool:

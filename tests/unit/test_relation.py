@@ -207,6 +207,11 @@ def test_noise_and_blur_that_small_images_hide_are_known_from_what_decoding_meas
     assert (noisy.relation, "noise" in noisy.reason) == (Relation.EDITED, True)
     blunt = decide(a, content(2, quality=replace(plain, crispness=-0.6)), EQUAL)
     assert (blunt.relation, "blurred" in blunt.reason) == (Relation.EDITED, True)
+    small_and_clean = content(2, quality=replace(plain, noise=0.83), width_px=800, height_px=600)
+    for levels, expected in ((1.4 * 0.83, Relation.RE_ENCODED), (2.4 * 0.83, Relation.EDITED)):
+        large = content(1, quality=replace(plain, noise=levels))
+        assert decide(large, small_and_clean, EQUAL).relation is expected, "noise was added to the larger one"
+        assert decide(small_and_clean, large, EQUAL).relation is expected
     smaller = content(2, quality=replace(plain, crispness=-0.6, noise=1.2), width_px=800, height_px=600)
     assert decide(a, smaller, EQUAL).relation is Relation.RE_ENCODED, "sizes differ, so do noise and crispness"
     noisy_smaller = replace(smaller, quality=replace(plain, noise=6.0))
