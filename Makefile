@@ -26,6 +26,7 @@ run: $(if $(FOLDER),$(VENV)/run.stamp,$(VENV)/example.stamp)
 	$(BIN)/python contrib/demo.py $(FOLDER)
 
 test: $(VENV)/dev.stamp
+	tests/system-packages
 	$(BIN)/pytest
 
 check: $(VENV)/dev.stamp

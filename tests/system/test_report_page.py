@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from fakes.skipping import not_tested
 from PIL import Image, ImageDraw
 
 from dedupd.core.records import Box, ContentId, Edge, Evidence, FilePath, Geometry, Relation, RootId
@@ -117,7 +118,7 @@ class Browser:
 def browser(tmp_path_factory):
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        pytest.skip(f"THE REPORT PAGE WAS NOT TRIED: none of {', '.join(BROWSERS)} is installed")
+        not_tested(f"the report page: none of {', '.join(BROWSERS)} is installed")
     browser = Browser(program, tmp_path_factory.mktemp("browser"))
     yield browser
     browser.close()
