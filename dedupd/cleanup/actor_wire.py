@@ -107,6 +107,10 @@ class BrokenTalkError(Exception):
     """The other end went away, or said what none of ours says."""
 
 
+class NobodyThereError(BrokenTalkError):
+    """The other end went away before it said anything."""
+
+
 def send(sock: socket.socket, message: Request | Reply) -> None:
     """Send one message.
 

@@ -78,22 +78,41 @@ class RemoteActor:
 
     def _ask(self, request: wire.Request, tell: Tell) -> wire.Reply:
         """The reply that ends a request; what is told before goes to `tell`."""
-        with self._connect() as sock:
-            try:
-                wire.send(sock, request)
-                while isinstance(reply := wire.receive_reply(sock), wire.Told):
-                    tell(reply.outcome)
-            except ValueError as error:
-                raise RequestError(f"The plan was not applied: {error}.") from error
-            except (OSError, wire.BrokenTalkError) as error:
-                raise RetryError(
-                    f"The actor went away: {error}. What it did stands in its journal and is taken up when it starts "
-                    "again; ask `dedupctl quarantine list`."
-                ) from error
+        try:
+            reply = self._reply(request, tell)
+        except ValueError as error:
+            raise RequestError(f"The plan was not applied: {error}.") from error
+        except (OSError, wire.BrokenTalkError) as error:
+            raise RetryError(
+                f"The actor went away: {error}. What it did stands in its journal and is taken up when it starts "
+                "again; ask `dedupctl quarantine list`."
+            ) from error
         if isinstance(reply, wire.Refused):
             kind = next((kind for kind in _KINDS if kind.code == reply.code), DegradedError)
             raise kind(reply.message)
         return reply
+
+    def _reply(self, request: wire.Request, tell: Tell) -> wire.Reply:
+        """Ask once more where nobody took the first call: an idle actor may have been about to end.
+
+        A plan is done once only, whatever was heard of the first call.
+        """
+        try:
+            return self._heard(request, tell)
+        except wire.NobodyThereError:
+            return self._heard(request, tell)
+
+    def _heard(self, request: wire.Request, tell: Tell) -> wire.Reply:
+        with self._connect() as sock:
+            try:
+                wire.send(sock, request)
+                reply = wire.receive_reply(sock)
+            except (OSError, wire.BrokenTalkError) as error:
+                raise wire.NobodyThereError(str(error)) from error
+            while isinstance(reply, wire.Told):
+                tell(reply.outcome)
+                reply = wire.receive_reply(sock)
+            return reply
 
 
 def _tell_nobody(_outcome: Outcome) -> None:
