@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -23,17 +22,24 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from dedupd.api.admins import Admins
+from dedupd.api.answer import json_answer
+from dedupd.api.cleaning import CleaningAnswers
+from dedupd.api.cleaning_routes import CleaningRoutes
 from dedupd.api.decode import json_of, number_in_path, query_of
 from dedupd.api.event_stream import EventStreams
 from dedupd.api.explaining import SHEET_MEDIA, Named, PairAnswers
 from dedupd.api.failures import RefusedError, failure_response
 from dedupd.api.openapi import describe_api
+from dedupd.api.peer import peer_in
 from dedupd.api.pictures import PictureAnswers, PictureReads, relations_down_to
 from dedupd.api.report_source import ReportSource
-from dedupd.api.routes import ROUTES, RouteSpec
+from dedupd.api.routes import CLEANUP_ROUTES, LIBRARY_ROUTES, RouteSpec
+from dedupd.api.runs import RunStreams
 from dedupd.api.standing import StandingAnswers
 from dedupd.api.upload import receive_image, receive_pair
-from dedupd.core.errors import DedupdError, NotFoundError, RequestError
+from dedupd.core.cleanup_ports import Cleanup
+from dedupd.core.errors import AccessError, DedupdError, NotFoundError, RequestError
 from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache
 from dedupd.core.records import ContentId
 from dedupd.protocol.requests import (
@@ -55,6 +61,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_QUESTIONS = 4  # uploads with their decoding, and pairs compared on demand; others wait their turn
 _MAX_REPORTS = 2  # a report of a large library takes memory
+_QUARANTINE_S = 30 * 86_400.0
 _LAST_CONTENT = 2**48 - 1
 _REPORT_MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "html": "text/html; charset=utf-8"}
 _SAFETY_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
@@ -77,7 +84,20 @@ class Application:
         previews: PreviewCache,
         upload_dir: Path | None = None,
         max_image_bytes: int = MAX_IMAGE_BYTES,
+        cleanup: Cleanup | None = None,
+        admins: Admins | None = None,
+        quarantine_s: float = _QUARANTINE_S,
     ) -> None:
+        """Bind the ports.
+
+        Args:
+            library: and the other ports without a word here: what their names say.
+            upload_dir: where what clients send lies while it is looked at, without a name.
+            max_image_bytes: of one picture that is sent.
+            cleanup: None: this daemon does no clean-up, and says so.
+            admins: who may change something; None: root and the daemon's own user.
+            quarantine_s: how long files stay in the quarantine; only told.
+        """
         self._stopping = threading.Event()
         self._standing = StandingAnswers(library=library, control=control)
         reads = PictureReads(reader, self._stopping)
@@ -91,7 +111,12 @@ class Application:
         self._questions = asyncio.Semaphore(_MAX_QUESTIONS)
         self._report_limiter = anyio.CapacityLimiter(_MAX_REPORTS)
         self._openapi = msgspec.json.encode(describe_api())
-        routes = [Route(spec.path, self._guarded(self._handler(spec)), methods=[spec.method]) for spec in ROUTES]
+        self._admins = Admins.named() if admins is None else admins
+        answers = CleaningAnswers(cleanup=cleanup, library=library, groups=groups, quarantine_s=quarantine_s)
+        cleaning = CleaningRoutes(answers, RunStreams(self._stopping))
+        bound = [(spec, getattr(self, f"_{spec.name}")) for spec in LIBRARY_ROUTES]
+        bound += [(spec, getattr(cleaning, spec.name)) for spec in CLEANUP_ROUTES]
+        routes = [Route(spec.path, self._guarded(spec, handler), methods=[spec.method]) for spec, handler in bound]
         self._asgi = Starlette(routes=routes, exception_handlers={HTTPException: _unrouted})
         self._asgi.router.redirect_slashes = False
 
@@ -103,15 +128,12 @@ class Application:
         """Let event streams and waiting questions end, within half a second."""
         self._stopping.set()
 
-    def _handler(self, spec: RouteSpec) -> Handler:
-        handler: Handler = getattr(self, f"_{spec.name}")
-        return handler
-
-    def _guarded(self, handler: Handler) -> Handler:
+    def _guarded(self, spec: RouteSpec, handler: Handler) -> Handler:
         """A fault in one answer must not end the server (hence the broad except) and is told in the one shape."""
 
         async def guarded(request: Request) -> Response:
             try:
+                self._admit(request, spec)
                 response = await handler(request)
             except (DedupdError, RefusedError) as error:
                 response = failure_response(error)
@@ -126,9 +148,17 @@ class Application:
 
         return guarded
 
+    def _admit(self, request: Request, spec: RouteSpec) -> None:
+        """Refuse who may not use a route, before anything of the request is read."""
+        if spec.is_admin:
+            try:
+                self._admins.require(peer_in(request), spec.right)
+            except AccessError as error:
+                raise RefusedError(403, error) from error
+
     async def _health(self, request: Request) -> Response:
         query_of(request, NoQuery)
-        return _json(self._standing.health())
+        return json_answer(self._standing.health())
 
     async def _openapi_description(self, request: Request) -> Response:
         query_of(request, NoQuery)
@@ -136,7 +166,7 @@ class Application:
 
     async def _status(self, request: Request) -> Response:
         query_of(request, NoQuery)
-        return _json(await run_in_threadpool(self._standing.status))
+        return json_answer(await run_in_threadpool(self._standing.status))
 
     async def _report(self, request: Request) -> Response:
         query = query_of(request, ReportQuery)
@@ -150,43 +180,43 @@ class Application:
 
     async def _groups(self, request: Request) -> Response:
         query = query_of(request, GroupsQuery)
-        return _json(await run_in_threadpool(self._pictures.groups, query))
+        return json_answer(await run_in_threadpool(self._pictures.groups, query))
 
     async def _group(self, request: Request) -> Response:
         query_of(request, NoQuery)
-        return _json(await run_in_threadpool(self._pictures.group, number_in_path(request)))
+        return json_answer(await run_in_threadpool(self._pictures.group, number_in_path(request)))
 
     async def _problems(self, request: Request) -> Response:
         query = query_of(request, ProblemsQuery)
-        return _json(await run_in_threadpool(self._standing.problems, query))
+        return json_answer(await run_in_threadpool(self._standing.problems, query))
 
     async def _roots(self, request: Request) -> Response:
         query_of(request, NoQuery)
-        return _json(await run_in_threadpool(self._standing.roots))
+        return json_answer(await run_in_threadpool(self._standing.roots))
 
     async def _accept_root(self, request: Request) -> Response:
         query_of(request, NoQuery)
-        return _json(await run_in_threadpool(self._standing.accept_root, number_in_path(request)))
+        return json_answer(await run_in_threadpool(self._standing.accept_root, number_in_path(request)))
 
     async def _forget_root(self, request: Request) -> Response:
         query_of(request, NoQuery)
-        return _json(await run_in_threadpool(self._standing.forget_root, number_in_path(request)))
+        return json_answer(await run_in_threadpool(self._standing.forget_root, number_in_path(request)))
 
     async def _rescan(self, request: Request) -> Response:
         query_of(request, NoQuery)
         wanted = await json_of(request, RescanRequest, limit_bytes=MAX_JSON_BYTES)
-        return _json(await run_in_threadpool(self._standing.rescan, wanted), status=202)
+        return json_answer(await run_in_threadpool(self._standing.rescan, wanted), status=202)
 
     async def _have(self, request: Request) -> Response:
         query_of(request, NoQuery)
         wanted = await json_of(request, HaveRequest, limit_bytes=MAX_JSON_BYTES)
-        return _json(await run_in_threadpool(self._pictures.have, wanted))
+        return json_answer(await run_in_threadpool(self._pictures.have, wanted))
 
     async def _find(self, request: Request) -> Response:
         query = query_of(request, FindQuery)
         async with self._questions:
             fd = await receive_image(request, limit_bytes=self._max_image_bytes, directory=self._upload_dir)
-            return _json(await run_in_threadpool(self._pictures.find, fd, is_strict=query.pixels))
+            return json_answer(await run_in_threadpool(self._pictures.find, fd, is_strict=query.pixels))
 
     async def _explain(self, request: Request) -> Response:
         query = query_of(request, ExplainQuery)
@@ -209,7 +239,7 @@ class Application:
 
     async def _pair(self, a: Named, b: Named, form: str) -> Response:
         if form == "json":
-            return _json(await run_in_threadpool(self._pairs.explain, a, b))
+            return json_answer(await run_in_threadpool(self._pairs.explain, a, b))
         return Response(await run_in_threadpool(self._pairs.draw, a, b, form), media_type=SHEET_MEDIA[form])
 
     async def _events(self, request: Request) -> Response:
@@ -229,10 +259,6 @@ class Application:
         if preview is None:
             raise NotFoundError(f"There is no preview of content {number}.")
         return Response(preview, media_type="image/jpeg")
-
-
-def _json(message: Any, *, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(message), status_code=status, media_type="application/json")
 
 
 def _last_event_id(text: str) -> int:

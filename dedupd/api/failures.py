@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from starlette.responses import Response
 
 from dedupd.core.errors import (
@@ -33,7 +33,7 @@ _HINTS = {
 
 
 class RefusedError(Exception):
-    """An error whose HTTP status says more than its kind does (408, 413, 405)."""
+    """An error whose HTTP status says more than its kind does (408, 413, 405), or that leaves a body unread."""
 
     def __init__(self, status: int, error: DedupdError) -> None:
         super().__init__(str(error))
@@ -58,19 +58,24 @@ def failure_response(error: Exception) -> Response:
             response.headers["connection"] = "close"
             return response
         case DedupdError():
-            status = next((status for kind, status in _STATUS if isinstance(error, kind)), 503)
-            return _answer(status, error)
+            return _answer(next((status for kind, status in _STATUS if isinstance(error, kind)), 503), error)
         case _:
-            return _answer(500, DedupdError("A fault in the daemon."), hint="The daemon's log has the details.")
+            return _answer(500, error)
 
 
-def _answer(status: int, error: DedupdError, hint: str | None = None) -> Response:
-    problem: str | UnsetType = error.problem.code if isinstance(error, BadPictureError) else UNSET
-    failure = Failure(
+def failure_of(error: Exception) -> Failure:
+    """An error on the wire. What is not ours is told without anything of the inside."""
+    if not isinstance(error, DedupdError):
+        hidden = DedupdError("A fault in the daemon.")
+        return Failure(code=hidden.code, message=str(hidden), hint="The daemon's log has the details.")
+    return Failure(
         code=error.code,
         message=str(error),
-        hint=_HINTS.get(error.code, "") if hint is None else hint,
-        problem=problem,
+        hint=_HINTS.get(error.code, ""),
+        problem=error.problem.code if isinstance(error, BadPictureError) else UNSET,
     )
-    body = msgspec.json.encode(FailureMessage(error=failure))
+
+
+def _answer(status: int, error: Exception) -> Response:
+    body = msgspec.json.encode(FailureMessage(error=failure_of(error)))
     return Response(body, status_code=status, media_type="application/json")

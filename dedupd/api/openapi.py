@@ -9,19 +9,25 @@ from typing import Any
 import msgspec
 
 import dedupd
-from dedupd.api.routes import ROUTES, Body, RouteSpec
+from dedupd.api.routes import NDJSON, ROUTES, Body, RouteSpec
 from dedupd.protocol.failures import FailureMessage
 
 _COMPONENTS = "#/components/schemas/"
 _ALWAYS = (400, 500, 503)
 _MEANINGS = {
     400: "The request is wrong; the message says what",
+    403: "Not this user; the message says which setting admits whom",
     404: "The library has nothing of this name",
     408: "The body did not arrive in time",
     413: "The body is too large",
     422: "The bytes are no picture that can be read",
     500: "A fault in the daemon; its log has the details",
     503: "Not now: try again",
+}
+
+_PATH_SCHEMAS: dict[str, dict[str, Any]] = {
+    "id": {"type": "integer", "minimum": 0},
+    "plan": {"type": "string", "pattern": "^[0-9A-Fa-f]{8,64}$", "description": "its id, or a start of it"},
 }
 
 
@@ -59,7 +65,7 @@ def _operation(spec: RouteSpec, query: dict[str, Any], answer: dict[str, Any] | 
         "parameters": [*_path_parameters(spec), *_query_parameters(spec, query)],
         "responses": {str(spec.status): {"description": spec.summary, "content": _contents(spec, answer)}},
     }
-    for status in sorted({*_ALWAYS, *spec.refusals}):
+    for status in sorted({*_ALWAYS, *spec.refusals, *([403] if spec.is_admin else [])}):
         schema = {"$ref": _COMPONENTS + FailureMessage.__name__}
         content = {"application/json": {"schema": schema}}
         operation["responses"][str(status)] = {"description": _MEANINGS[status], "content": content}
@@ -73,8 +79,8 @@ def _operation(spec: RouteSpec, query: dict[str, Any], answer: dict[str, Any] | 
 
 
 def _contents(spec: RouteSpec, answer: dict[str, Any] | None) -> dict[str, Any]:
-    """Media type → schema; JSON answers have theirs, other bytes are a string, events are their data's schema."""
-    described = {"application/json", "text/event-stream"}
+    """Media type → schema; JSON answers have theirs, other bytes are a string, events and lines their data's."""
+    described = {"application/json", "text/event-stream", NDJSON}
     return {
         media: {"schema": answer if media in described and answer is not None else {"type": "string"}}
         for media in spec.media_types
@@ -83,7 +89,7 @@ def _contents(spec: RouteSpec, answer: dict[str, Any] | None) -> dict[str, Any]:
 
 def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+        {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[name]}
         for name in re.findall(r"\{(\w+)\}", spec.path)
     ]
 

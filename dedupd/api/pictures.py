@@ -271,7 +271,8 @@ def named_content(view: LibraryView, name: str) -> ContentRecord:
     return content
 
 
-def _file_at(view: LibraryView, path: bytes) -> FileRecord | None:
+def file_path_at(view: LibraryView, path: bytes) -> FilePath | None:
+    """Where an absolute path lies: in which root, and where below it. None where it is in no root or is no path."""
     if len(path) > _LONGEST_PATH_BYTES or b"\0" in path:
         return None
     for root in sorted(view.roots(), key=lambda r: len(r.path), reverse=True):
@@ -280,5 +281,10 @@ def _file_at(view: LibraryView, path: bytes) -> FileRecord | None:
             directory, _, name = path.removeprefix(prefix).rpartition(b"/")
             if not name or max(map(len, path.split(b"/"))) > _LONGEST_NAME_BYTES:
                 return None
-            return view.file(FilePath(root=root.id, directory=directory, name=name))
+            return FilePath(root=root.id, directory=directory, name=name)
     return None
+
+
+def _file_at(view: LibraryView, path: bytes) -> FileRecord | None:
+    place = file_path_at(view, path)
+    return None if place is None else view.file(place)

@@ -9,6 +9,18 @@ from typing import Any
 from msgspec import Struct
 
 from dedupd.protocol import requests
+from dedupd.protocol.cleanup import (
+    ExpiryMessage,
+    PinMessage,
+    PinsMessage,
+    PlanMessage,
+    PlansMessage,
+    QuarantineMessage,
+    RunMessage,
+    UnpinnedMessage,
+    VerdictsMessage,
+    WithdrawnMessage,
+)
 from dedupd.protocol.events import EventMessage
 from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage
 from dedupd.protocol.report import ReportMessage
@@ -21,6 +33,8 @@ from dedupd.protocol.status import (
     RootsMessage,
     StatusMessage,
 )
+
+NDJSON = "application/x-ndjson"
 
 
 class Body(StrEnum):
@@ -46,9 +60,15 @@ class RouteSpec:
     media_types: tuple[str, ...] = ("application/json",)
     status: int = 200
     refusals: tuple[int, ...] = ()  # statuses beside those that every route may give
+    right: str = ""  # what only an admin may do, as in "apply plans"; "": open to whoever may connect
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether only an admin may use it."""
+        return bool(self.right)
 
 
-ROUTES = (
+LIBRARY_ROUTES = (
     RouteSpec(name="health", method="GET", path="/healthz", summary="Whether the daemon answers", answer=HealthMessage),
     RouteSpec(
         name="openapi_description",
@@ -101,6 +121,7 @@ ROUTES = (
         summary="Believe what a suspect root shows now",
         answer=RootMessage,
         refusals=(404,),
+        right="accept roots",
     ),
     RouteSpec(
         name="forget_root",
@@ -109,6 +130,7 @@ ROUTES = (
         summary="Drop a root that is no longer configured, with its rows; touches no photo",
         answer=ForgottenMessage,
         refusals=(404,),
+        right="forget roots",
     ),
     RouteSpec(
         name="rescan",
@@ -181,3 +203,133 @@ ROUTES = (
         refusals=(404,),
     ),
 )
+
+# What a clean-up may do to files is decided behind the `Cleanup` port; who may ask for it, by `right`.
+CLEANUP_ROUTES = (
+    RouteSpec(
+        name="draft_plan",
+        method="POST",
+        path="/v1/plans",
+        summary="Draw a plan up and store it; touches nothing",
+        answer=PlanMessage,
+        body=Body.JSON,
+        body_type=requests.PlanRequest,
+        status=201,
+        refusals=(404, 413),
+    ),
+    RouteSpec(name="plans", method="GET", path="/v1/plans", summary="The plans, the newest first", answer=PlansMessage),
+    RouteSpec(
+        name="plan",
+        method="GET",
+        path="/v1/plans/{plan}",
+        summary="One plan whole",
+        answer=PlanMessage,
+        query=requests.PlanQuery,
+        media_types=("application/json", "text/csv"),
+        refusals=(404,),
+    ),
+    RouteSpec(
+        name="apply_plan",
+        method="POST",
+        path="/v1/plans/{plan}/apply",
+        summary="Do a plan; one JSON object a line, for each file as it is done, then for the end",
+        answer=RunMessage,
+        media_types=(NDJSON,),
+        refusals=(404,),
+        right="apply plans",
+    ),
+    RouteSpec(
+        name="undo",
+        method="POST",
+        path="/v1/undo",
+        summary="Put back what a plan took; answers as applying does",
+        answer=RunMessage,
+        body=Body.JSON,
+        body_type=requests.UndoRequest,
+        media_types=(NDJSON,),
+        refusals=(404, 413),
+        right="undo plans",
+    ),
+    RouteSpec(
+        name="quarantine",
+        method="GET",
+        path="/v1/quarantine",
+        summary="What can still be put back, the oldest first",
+        answer=QuarantineMessage,
+    ),
+    RouteSpec(
+        name="expiry",
+        method="GET",
+        path="/v1/quarantine/expiry",
+        summary="What an expiry would delete for good, and the token that confirms it; touches nothing",
+        answer=ExpiryMessage,
+        query=requests.ExpiryQuery,
+        refusals=(404,),
+    ),
+    RouteSpec(
+        name="expire",
+        method="POST",
+        path="/v1/quarantine/expire",
+        summary="Delete for good what was shown; answers as applying does",
+        answer=RunMessage,
+        body=Body.JSON,
+        body_type=requests.ExpireRequest,
+        media_types=(NDJSON,),
+        refusals=(404, 413),
+        right="delete from the quarantine",
+    ),
+    RouteSpec(
+        name="verdicts",
+        method="GET",
+        path="/v1/verdicts",
+        summary="Which pictures people said are no duplicates, the newest first",
+        answer=VerdictsMessage,
+    ),
+    RouteSpec(
+        name="reject",
+        method="POST",
+        path="/v1/verdicts",
+        summary="Say that pictures are no duplicates of each other; answers with what was said",
+        answer=VerdictsMessage,
+        body=Body.JSON,
+        body_type=requests.VerdictRequest,
+        refusals=(404, 413),
+        right="say what is no duplicate",
+    ),
+    RouteSpec(
+        name="withdraw",
+        method="DELETE",
+        path="/v1/verdicts",
+        summary="Take back what was said about any two of these pictures",
+        answer=WithdrawnMessage,
+        body=Body.JSON,
+        body_type=requests.VerdictRequest,
+        refusals=(404, 413),
+        right="say what is no duplicate",
+    ),
+    RouteSpec(name="pins", method="GET", path="/v1/pins", summary="What people said to keep", answer=PinsMessage),
+    RouteSpec(
+        name="pin",
+        method="POST",
+        path="/v1/pins",
+        summary="Keep a file, whatever a policy says",
+        answer=PinMessage,
+        body=Body.JSON,
+        body_type=requests.PinRequest,
+        refusals=(404, 413),
+        right="say what is kept",
+    ),
+    RouteSpec(
+        name="unpin",
+        method="DELETE",
+        path="/v1/pins",
+        summary="Keep a file no longer than a policy says",
+        answer=UnpinnedMessage,
+        body=Body.JSON,
+        body_type=requests.PinRequest,
+        refusals=(404, 413),
+        right="say what is kept",
+    ),
+)
+
+ROUTES = (*LIBRARY_ROUTES, *CLEANUP_ROUTES)

@@ -9,6 +9,7 @@ import threading
 import uvicorn
 
 from dedupd.api.app import Application
+from dedupd.api.peer import PeerProtocol
 from dedupd.core.errors import StopError
 
 MAX_CONNECTIONS = 64
@@ -33,7 +34,7 @@ class ApiServer:
         self._ready = threading.Event()
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=PeerProtocol,
             ws="none",
             lifespan="off",
             loop="asyncio",

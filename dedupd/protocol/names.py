@@ -14,6 +14,33 @@ ROOT_STATES = ("online", "suspect", "offline")
 WATCH_STATES = ("watching", "polling", "partial", "starting", "failed")
 ORIGINS = ("arrival", "scan")
 STANDINGS = ("same", "differs", "contradicts", "unknown")  # of two values side by side
+ACTIONS = ("quarantine", "hardlink", "reflink", "move", "sort", "trash")  # what a plan does with a file that goes
+ROLES = ("picture", "raw", "video", "sidecar")  # what a file is within its bundle
+PLAN_STATES = ("ready", "expired", "applied", "undone")
+RUNS = ("apply", "undo", "expire")
+OUTCOMES = ("done", "conflict", "failed", "skipped", "restored-beside", "stranded")
+SPARED = (  # why a duplicate is not in a plan
+    "protected",
+    "pinned",
+    "no-verified-pair",
+    "relation",
+    "outside",
+    "too-young",
+    "only-metadata",
+    "only-video",
+    "companion",
+    "hard-link",
+    "in-use",
+    "root-not-online",
+    "unsettled",
+    "files-per-run",
+    "bytes-per-run",
+    "files-per-day",
+    "bytes-per-day",
+    "root-share",
+    "directory-share",
+    "filesystem",
+)
 PROBLEM_CODES = (
     "not-an-image",
     "unsupported-format",

@@ -11,10 +11,13 @@ MAX_JSON_BYTES = 1024 * 1024
 MAX_IMAGE_BYTES = 512 * 1024 * 1024  # the limit for files in the library too: larger ones are "too-large"
 
 MAX_NAME = 1000  # characters; more does not fit on a picture anyway
+MAX_AGE_S = 3_153_600_000  # a hundred years
+MAX_VERDICT_PICTURES = 100  # every pair of them is a verdict: 4950
 MAX_NUMBER = 2**62  # far above any id or sequence, and below what 64 bits hold
 
 DigestText = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="BLAKE3-256 in lower-case hex")]
 DuplicateRelation = Literal["same-bytes", "same-pixels", "re-encoded", "edited"]
+ActionWord = Literal["quarantine", "hardlink", "reflink", "move", "sort", "trash"]
 ReportFormat = Literal["json", "csv", "html"]
 SheetFormat = Literal["png", "jpeg", "webp"]
 ExplainFormat = Annotated[
@@ -35,6 +38,76 @@ class RescanRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Scan these roots; null or left out: all."""
 
     roots: tuple[int, ...] | None = None
+
+
+class PictureName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture of the library, by one of these; `path_b64` counts where both it and `path` are given.
+
+    So a file can be named with the fields that an answer gave it.
+    """
+
+    content: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 0
+    path: str = ""  # absolute
+    path_b64: str = ""  # the exact bytes in base64
+
+
+class PlanRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Draw a plan up; what is null or left out is as the policy has it."""
+
+    policy: Annotated[str, Meta(max_length=MAX_NAME, description="a configured policy or a preset; empty: default")] = (
+        ""
+    )
+    relations: Annotated[tuple[DuplicateRelation, ...] | None, Meta(description="just these, not down to one")] = None
+    roots: tuple[int, ...] | None = None
+    below: Annotated[str, Meta(description="absolute path of a folder: only files below it go")] = ""
+    below_b64: str = ""
+    groups: tuple[int, ...] | None = None
+    action: ActionWord | None = None
+    folder: Annotated[str, Meta(description="absolute path, for move and sort")] = ""
+    folder_b64: str = ""
+    min_age_s: Annotated[float, Meta(ge=0, le=MAX_AGE_S)] | None = None
+
+
+class UndoRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Put back what a plan took."""
+
+    plan: Annotated[str, Meta(description="its id or a start of it, 8 digits or more; empty: applied last")] = ""
+    items: Annotated[tuple[int, ...] | None, Meta(description="null or left out: all")] = None
+
+
+class ExpireRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Delete for good what GET /v1/quarantine/expiry showed with the same `plan` and `now`."""
+
+    confirm: Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="the token that it gave")]
+    plan: Annotated[str, Meta(description="as for undo; empty: all plans")] = ""
+    now: Annotated[bool, Meta(description="also what is not due yet")] = False
+
+
+class VerdictRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pictures that are no duplicates of each other: either two or more of them, or a group."""
+
+    pictures: Annotated[tuple[PictureName, ...], Meta(max_length=MAX_VERDICT_PICTURES)] = ()
+    group: Annotated[int, Meta(ge=0, le=MAX_NUMBER, description="its id, or that of any content in it")] = 0
+
+
+class PinRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file to keep, or no longer; `path_b64` counts where both are given."""
+
+    path: str = ""  # absolute
+    path_b64: str = ""
+
+
+class PlanQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/plans/{plan}."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class ExpiryQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/quarantine/expiry."""
+
+    plan: Annotated[str, Meta(description="id of a plan or a start of it; left out: all")] = ""
+    now: Annotated[bool, Meta(description="also what is not due yet")] = False
 
 
 class NoQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""How paths and times look in JSON. Pure; owns nothing."""
+"""How paths and times look in JSON, and text in CSV. Pure; owns nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ _NS_PER_US = 1_000
 _US_PER_MS = 1_000
 _FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def path_text(path: bytes) -> str:
@@ -40,6 +42,15 @@ def utc_text(time_ns: int) -> str:
 def camera_text(time_ms: int | None) -> str | None:
     """A camera's local time as ISO 8601 without a zone, with milliseconds: 2024-05-01T12:00:00.250."""
     return None if time_ms is None else _moment(time_ms * _US_PER_MS).isoformat(timespec="milliseconds")
+
+
+def cell_text(text: str) -> str:
+    """Text for a cell of a CSV file, so that no spreadsheet takes it for a formula.
+
+    Spreadsheets run a cell that begins with = + - @, tab or carriage return. Such text, and text that begins with an
+    apostrophe, gets one apostrophe in front (OWASP, "CSV Injection"); taking one away gives the text back.
+    """
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
 
 
 def _moment(time_us: int) -> datetime:

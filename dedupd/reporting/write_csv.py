@@ -1,8 +1,7 @@
 r"""Writes a report as CSV (RFC 4180, UTF-8 without a byte order mark), one row for each file.
 
-Spreadsheets run a cell that begins with = + - @, tab or carriage return as a formula. Such text, and text that begins
-with an apostrophe, gets one apostrophe in front (OWASP, "CSV Injection"); taking one leading apostrophe away gives the
-text back. A path that is not UTF-8 shows its odd bytes as \xff, and its exact bytes stand in `path_b64`.
+Text that a spreadsheet would run as a formula gets an apostrophe in front (`protocol.text.cell_text`). A path that is
+not UTF-8 shows its odd bytes as \xff, and its exact bytes stand in `path_b64`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from dedupd.core.report import Report, ReportFile, ReportGroup
-from dedupd.protocol.text import camera_text, path_b64, path_text, utc_text
+from dedupd.protocol.text import camera_text, cell_text, path_b64, path_text, utc_text
 
 COLUMNS = (
     "group",
@@ -34,7 +33,6 @@ COLUMNS = (
     "probability",  # that both come from one shot
 )
 _ROWS_A_CHUNK = 500
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def csv_chunks(report: Report) -> Iterator[bytes]:
@@ -67,22 +65,17 @@ def _row(group: ReportGroup, role: str, file: ReportFile) -> tuple[str | int, ..
     return (
         group.id,
         role,
-        _harmless(path_text(file.path)),
+        cell_text(path_text(file.path)),
         file.relation or "",
         f"{file.similarity:.4f}",
         file.size_bytes,
         file.width_px,
         file.height_px,
-        _harmless(file.format),
+        cell_text(file.format),
         utc_text(file.mtime_ns),
         camera_text(file.taken_at_ms) or "",
         file.frees_bytes,
-        _harmless(file.reason),
+        cell_text(file.reason),
         "" if exact is UNSET else exact,
         f"{file.probability:.4f}",
     )
-
-
-def _harmless(text: str) -> str:
-    """The text so that no spreadsheet takes it for a formula."""
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
