@@ -17,7 +17,7 @@ from typing import TypeVar
 import lmdb
 
 from dedupd.core.records import ContentId, ContentRecord, FileRecord, FileStage
-from dedupd.store import codec, content_codec, derived, frame, keys, outbox
+from dedupd.store import codec, content_codec, derived, frame, keys, outbox, verdict_codec
 from dedupd.store.environment import Table, Tables, library_directory, opened_for_reading, structural_problems
 from dedupd.store.reader import LmdbView
 from dedupd.store.state_directory import lock_state
@@ -99,6 +99,7 @@ class _Inspection(LmdbView):
         self._check_files()
         self._check_present_files()
         self._check_edges()
+        self._check_verdicts()
         self._check_logs()
         self._check_derived_sizes()
         tables = (getattr(self._tables, field.name) for field in dataclass_fields(Tables))
@@ -242,6 +243,16 @@ class _Inspection(LmdbView):
                 if end not in self._contents:
                     self._add("edges", key, f"content {end} is not there")
             self._expect_rows(derived.rows_of_edge(edge))
+
+    def _check_verdicts(self) -> None:
+        """They go by digest and need no content to be there."""
+        tables = self._tables
+        for _ in self._records(tables.verdicts, verdict_codec.verdict_from):
+            pass
+        for _ in self._records(tables.pins, verdict_codec.pin_from):
+            pass
+        for _ in self._records(tables.tombstones, verdict_codec.tombstone_from):
+            pass
 
     def _check_logs(self) -> None:
         newest, last_event = self._safe_number(b"sequence"), self._safe_number(b"last_event")

@@ -29,6 +29,7 @@ _MIN_MAP_BYTES = 1 << 30  # where the address space is limited (ulimit -v, 32 bi
 _MAX_READERS = 512  # LMDB's default of 126 runs out under many API clients
 _MAX_TABLES = 64
 _LIBRARY = "library"
+_LATER_TABLES = frozenset({b"verdicts", b"pins", b"tombstones"})  # a store of schema 1 may lack them
 _ENGINE = 0  # LMDB 0.9's file format; py-lmdb 3 also bundles 1.0, whose files it cannot read
 
 
@@ -37,7 +38,7 @@ class Table:
     """One of LMDB's named databases: its name, for messages, and py-lmdb's handle."""
 
     name: str
-    handle: Any  # lmdb._Database, a private name
+    handle: Any  # lmdb._Database, a private name; None: an older dedupd wrote the store and has no such table
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class Tables:
     outbox: Table  # sequence → event
     vector_log: Table  # sequence → content, added or removed
     cursors: Table  # consumer → sequence
+    verdicts: Table  # smaller digest, larger digest → record
+    pins: Table  # digest → record
+    tombstones: Table  # digest → record
 
     directories: Table  # root, directory hash → path
     inodes: Table  # device, inode, file →
@@ -144,7 +148,7 @@ def opened_for_reading(directory: Path) -> Iterator[tuple[lmdb.Environment, Tabl
             max_dbs=_MAX_TABLES,
             lib_version=_ENGINE,
         ) as env:
-            tables = open_tables(lambda name: env.open_db(name, create=False))
+            tables = open_tables(lambda name: _open_existing(env, name))
             with env.begin() as txn:
                 _refuse_newer_schema(txn.get(b"schema", None, tables.meta.handle), directory)
             yield env, tables
@@ -223,6 +227,16 @@ def _refuse_short_file(env: lmdb.Environment, directory: Path) -> None:
     problems = structural_problems(directory)
     if problems:
         raise store_damaged(directory, f"data.mdb ends too early: {problems[0]}")
+
+
+def _open_existing(env: lmdb.Environment, name: bytes) -> Any:
+    """A table's handle, None where an older dedupd did not make it."""
+    try:
+        return env.open_db(name, create=False)
+    except lmdb.NotFoundError:
+        if name in _LATER_TABLES:
+            return None
+        raise
 
 
 def _create_tables(env: lmdb.Environment, directory: Path) -> Tables:

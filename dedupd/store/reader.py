@@ -26,19 +26,17 @@ from dedupd.core.records import (
     Sequence,
 )
 from dedupd.store import codec, content_codec, frame, keys, outbox
-from dedupd.store.environment import Table, Tables
+from dedupd.store.environment import Tables
+from dedupd.store.verdicts import VerdictsView
 
-_FIRST_CHUNK = 8  # rows read ahead; few at first, as most ranges are the files of one content
-_DIRECTORY_CHUNK = 128  # for a directory
-_LAST_CHUNK = 1024
+_DIRECTORY_CHUNK = 128  # rows read ahead in a directory
 
 
-class LmdbView:
+class LmdbView(VerdictsView):
     """See `core.ports.LibraryView`. Iterators may be left early and survive changes made meanwhile in a transaction."""
 
     def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
-        self._txn = txn
-        self._tables = tables
+        super().__init__(txn, tables)
         self._directories: dict[bytes, bytes] = {}  # directory key → path
 
     # ------------------------------------------------------------------------------------------------------- totals
@@ -269,45 +267,6 @@ class LmdbView:
         return Sequence(0 if body is None else frame.number_from(table.name, key, body))
 
     # ------------------------------------------------------------------------------------------------------ reading
-
-    def _body(self, table: Table, key: bytes) -> bytes | None:
-        value = self._txn.get(key, None, table.handle)
-        return None if value is None else frame.unframed(table.name, key, value)
-
-    def _number(self, name: bytes) -> int:
-        body = self._body(self._tables.meta, name)
-        return 0 if body is None else frame.number_from("meta", name, body)
-
-    def _entries(self, table: Table) -> int:
-        return self._txn.stat(table.handle)["entries"]
-
-    def _chunks(
-        self, table: Table, prefix: bytes = b"", start: bytes = b"", size: int = _FIRST_CHUNK
-    ) -> Iterator[list[tuple[bytes, bytes]]]:
-        """The rows whose keys begin with `prefix`, from `start` on, in lists that grow.
-
-        No cursor stays open while the caller works, so changes meanwhile cannot upset it.
-        """
-        start = start or prefix
-        while True:
-            with self._txn.cursor(table.handle) as cursor:
-                if not cursor.set_range(start):
-                    return
-                chunk = list(islice(cursor.iternext(), size))
-            if not chunk[-1][0].startswith(prefix):
-                inside = [row for row in chunk if row[0].startswith(prefix)]
-                if inside:
-                    yield inside
-                return
-            yield chunk
-            if len(chunk) < size:
-                return
-            start = chunk[-1][0] + b"\0"  # the smallest key after it
-            size = min(size * 8, _LAST_CHUNK)
-
-    def _scan(self, table: Table, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        for chunk in self._chunks(table, prefix, start):
-            yield from chunk
 
     def _file_at(self, key: bytes) -> FileRecord | None:
         value = self._txn.get(key, None, self._tables.files.handle)

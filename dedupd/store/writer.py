@@ -14,6 +14,7 @@ from dedupd.core.arrays import Vectors
 from dedupd.core.events import Fact
 from dedupd.core.ports import NewContent
 from dedupd.core.records import (
+    DIGEST_BYTES,
     ContentId,
     ContentRecord,
     ContentStage,
@@ -26,7 +27,8 @@ from dedupd.core.records import (
     RootRecord,
     Sequence,
 )
-from dedupd.store import codec, content_codec, derived, frame, keys, outbox
+from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
+from dedupd.store import codec, content_codec, derived, frame, keys, outbox, verdict_codec
 from dedupd.store.environment import Table
 from dedupd.store.reader import LmdbView
 
@@ -257,6 +259,40 @@ class LmdbTransaction(LmdbView):
         key = keys.sequence_key(self._next_sequence())
         self._put(self._tables.vector_log, key, outbox.vector_change_body(content, is_removal=is_removal))
 
+    # ----------------------------------------------------------------------------------------- verdicts, tombstones
+
+    def put_verdict(self, verdict: NotDuplicate) -> None:
+        """Keep what a person said of two contents, known or not, in place of what was said before.
+
+        Raises:
+            ValueError: these are not two digests, the smaller first.
+        """
+        if verdict.a >= verdict.b:
+            raise ValueError(f"verdict: {verdict.a.hex()!r} does not come before {verdict.b.hex()!r}")
+        key = verdict_codec.verdict_key(_digest(verdict.a), _digest(verdict.b))
+        self._put(self._tables.verdicts, key, verdict_codec.verdict_body(verdict))
+
+    def remove_verdict(self, one: bytes, other: bytes) -> bool:
+        """Forget what was said of two digests, named in any order; whether anything was."""
+        return self._delete(self._tables.verdicts, verdict_codec.verdict_key(_digest(one), _digest(other)))
+
+    def put_pin(self, pin: Pin) -> None:
+        """Keep that a content is to be kept; ValueError where its digest is none."""
+        self._put(self._tables.pins, _digest(pin.digest), verdict_codec.pin_body(pin))
+
+    def remove_pin(self, digest: bytes) -> bool:
+        """Forget a pin; whether there was one."""
+        return self._delete(self._tables.pins, _digest(digest))
+
+    def put_tombstone(self, tombstone: Tombstone) -> None:
+        """Keep that a content was cleaned up, in place of an earlier time; ValueError where its digest is none."""
+        key = _digest(tombstone.digest)
+        self._put(self._tables.tombstones, key, verdict_codec.tombstone_body(tombstone))
+
+    def remove_tombstone(self, digest: bytes) -> bool:
+        """Forget that a content was cleaned up; whether it was."""
+        return self._delete(self._tables.tombstones, _digest(digest))
+
     # ------------------------------------------------------------------------------------------------ edges, events
 
     def put_edge(self, edge: Edge) -> None:
@@ -336,8 +372,8 @@ class LmdbTransaction(LmdbView):
     def _put(self, table: Table, key: bytes, body: bytes) -> None:
         self._txn.put(key, frame.framed(key, body), db=table.handle)
 
-    def _delete(self, table: Table, key: bytes) -> None:
-        self._txn.delete(key, db=table.handle)
+    def _delete(self, table: Table, key: bytes) -> bool:
+        return self._txn.delete(key, db=table.handle)
 
     def _change_rows(self, before: set[derived.DerivedRow], after: set[derived.DerivedRow]) -> None:
         if before == after:
@@ -354,6 +390,12 @@ class LmdbTransaction(LmdbView):
 
     def _next_sequence(self) -> Sequence:
         return Sequence(self._next(b"sequence"))
+
+
+def _digest(digest: bytes) -> bytes:
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError(f"{digest.hex()!r} is no digest of {DIGEST_BYTES} bytes")
+    return digest
 
 
 def _refuse_odd_vectors(vectors: Vectors, most: int, what: str) -> None:

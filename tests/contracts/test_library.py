@@ -56,6 +56,7 @@ from dedupd.core.records import (
     RootState,
     Sequence,
 )
+from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
 from dedupd.store import LmdbLibrary
 
 LIBRARIES: dict[str, Callable[[Path], Library]] = {"lmdb": LmdbLibrary}
@@ -693,6 +694,86 @@ def test_an_edge_needs_two_known_contents_in_order(library: Library) -> None:
                 txn.put_edge(odd)
 
 
+# ------------------------------------------------------------------------------------------- verdicts and tombstones
+
+LOW, MIDDLE, HIGH = (bytes([first]) * 32 for first in (0, 7, 255))
+VERDICT = NotDuplicate(a=LOW, b=HIGH, said_at_ns=1_700_000_000_000_000_000)
+PIN = Pin(digest=MIDDLE, path=path_of(b"\xff.jpg"), said_at_ns=5)
+TOMBSTONE = Tombstone(digest=HIGH, cleaned_at_ns=6, plan="ab" * 32, path=b"/photos/\xff.jpg", kept=b"/cards/a.jpg")
+
+
+def test_what_was_said_of_a_pair_is_found_in_any_order(library: Library) -> None:
+    other = NotDuplicate(a=LOW, b=MIDDLE, said_at_ns=2)
+    with library.transaction() as txn:
+        txn.put_verdict(VERDICT)
+        txn.put_verdict(other)
+        assert txn.verdict(LOW, HIGH) == txn.verdict(HIGH, LOW) == VERDICT
+    with library.view() as view:
+        assert view.verdict(HIGH, LOW) == VERDICT
+        assert view.verdict(MIDDLE, HIGH) is None
+        assert view.verdict(LOW, LOW) is None
+        assert view.verdicts() == [other, VERDICT]
+    with library.transaction() as txn:
+        txn.put_verdict(replace(VERDICT, said_at_ns=3))
+        assert txn.verdict(LOW, HIGH) == replace(VERDICT, said_at_ns=3)
+        assert txn.remove_verdict(HIGH, LOW)
+        assert not txn.remove_verdict(LOW, HIGH)
+        assert txn.verdicts() == [other]
+
+
+def test_a_pin_and_a_tombstone_are_found_by_digest(library: Library) -> None:
+    with library.transaction() as txn:
+        txn.put_pin(PIN)
+        txn.put_tombstone(TOMBSTONE)
+    with library.view() as view:
+        assert (view.pin(MIDDLE), view.pins()) == (PIN, [PIN])
+        assert (view.tombstone(HIGH), list(view.tombstones())) == (TOMBSTONE, [TOMBSTONE])
+        assert (view.pin(HIGH), view.tombstone(MIDDLE), view.pin(b""), view.tombstone(b"")) == (None,) * 4
+    with library.transaction() as txn:
+        txn.put_tombstone(replace(TOMBSTONE, cleaned_at_ns=9))
+        assert txn.tombstone(HIGH) == replace(TOMBSTONE, cleaned_at_ns=9)
+        assert txn.remove_pin(MIDDLE)
+        assert txn.remove_tombstone(HIGH)
+        assert not txn.remove_pin(MIDDLE)
+        assert not txn.remove_tombstone(HIGH)
+        assert (txn.pins(), list(txn.tombstones())) == ([], [])
+
+
+def test_what_was_said_outlives_the_contents_and_the_roots_that_it_is_about(library: Library) -> None:
+    one, two = add_contents(library, 1, 2)
+    said = NotDuplicate(a=min(one.digest, two.digest), b=max(one.digest, two.digest), said_at_ns=1)
+    with library.transaction() as txn:
+        txn.put_verdict(said)
+        txn.put_pin(replace(PIN, digest=one.digest))
+        txn.put_tombstone(replace(TOMBSTONE, digest=two.digest))
+        for content in (one, two):
+            txn.remove_content(content.id)
+        txn.remove_root(ROOT)
+    again = add_contents(library, 2, 1)
+    assert {c.id for c in again}.isdisjoint({one.id, two.id})
+    with library.view() as view:
+        assert view.verdict(again[0].digest, again[1].digest) == said
+        assert view.pin(one.digest) == replace(PIN, digest=one.digest)
+        assert view.tombstone(two.digest) == replace(TOMBSTONE, digest=two.digest)
+
+
+def test_what_is_no_digest_or_out_of_order_is_refused(library: Library) -> None:
+    with library.transaction() as txn:
+        for odd in (
+            replace(VERDICT, a=HIGH, b=LOW),
+            replace(VERDICT, b=LOW),
+            replace(VERDICT, b=HIGH + b"1"),
+            replace(VERDICT, a=b""),
+        ):
+            with pytest.raises(ValueError):
+                txn.put_verdict(odd)
+        with pytest.raises(ValueError):
+            txn.put_pin(replace(PIN, digest=b"short"))
+        with pytest.raises(ValueError):
+            txn.put_tombstone(replace(TOMBSTONE, digest=b""))
+        assert (txn.verdicts(), txn.pins(), list(txn.tombstones())) == ([], [], [])
+
+
 # ---------------------------------------------------------------------------------------------------------- events
 
 
@@ -818,6 +899,9 @@ def fill(txn: LibraryTransaction) -> None:
     txn.put_file(indexed(path_of(b"b"), one))
     txn.put_edge(edge_of(one, two))
     txn.mark_linked(two.id)
+    txn.put_verdict(VERDICT)
+    txn.put_pin(PIN)
+    txn.put_tombstone(TOMBSTONE)
     txn.append(FACTS[0], 5)
     txn.set_cursor("alerts", Sequence(1))
 
@@ -828,6 +912,7 @@ def everything(view: LibraryView) -> list[object]:
         list(view.files()),
         list(view.contents()),
         list(view.edges()),
+        [view.verdicts(), view.pins(), list(view.tombstones())],
         view.events(Sequence(0), 100),
         changes(view),
         view.counts(),

@@ -37,6 +37,7 @@ from dedupd.core.records import (
     RootState,
     Sequence,
 )
+from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone, digest_pair
 from dedupd.store import LmdbLibrary, check
 
 ROOTS = [RootId(1), RootId(2)]
@@ -55,6 +56,7 @@ stats = st.builds(
     mtime_ns=st.integers(-(2**63), 2**63 - 1),
     ctime_ns=st.integers(0, 2**62),
 )
+digests = st.integers(1, 4).map(lambda seed: seed.to_bytes(32, "big"))  # of contents, if those are there
 missing = st.sampled_from([None, None, None, 1, 2**62])
 problems = st.builds(
     Problem,
@@ -74,6 +76,9 @@ class Model:
         self.contents: dict[ContentId, ContentRecord] = {}
         self.descriptors: dict[ContentId, Descriptor] = {}
         self.edges: dict[tuple[ContentId, ContentId], Edge] = {}
+        self.verdicts: dict[tuple[bytes, bytes], NotDuplicate] = {}
+        self.pins: dict[bytes, Pin] = {}
+        self.tombstones: dict[bytes, Tombstone] = {}
         self.events: dict[int, int] = {}  # sequence → time
         self.log: dict[int, tuple[ContentId, bool]] = {}
         self.log_trimmed = 0
@@ -276,6 +281,32 @@ class LibraryAgainstDicts(RuleBasedStateMachine):
             txn.put_edge(edge)
         self.model.edges[(a, b)] = edge
 
+    @rule(one=digests, other=digests, at_ns=st.integers(0, 2**62), is_said=st.booleans())
+    def say_of_a_pair(self, one: bytes, other: bytes, at_ns: int, is_said: bool) -> None:
+        if one == other:
+            return
+        a, b = digest_pair(one, other)
+        verdict = NotDuplicate(a=a, b=b, said_at_ns=at_ns)
+        with self.library.transaction() as txn:
+            if is_said:
+                txn.put_verdict(verdict)
+                self.model.verdicts[a, b] = verdict
+            else:
+                assert txn.remove_verdict(one, other) == (self.model.verdicts.pop((a, b), None) is not None)
+
+    @rule(digest=digests, path=paths, at_ns=st.integers(0, 2**62), is_said=st.booleans())
+    def say_of_one(self, digest: bytes, path: FilePath, at_ns: int, is_said: bool) -> None:
+        pin = Pin(digest=digest, path=path, said_at_ns=at_ns)
+        tombstone = Tombstone(digest=digest, cleaned_at_ns=at_ns, plan="p", path=path.name, kept=b"/k")
+        with self.library.transaction() as txn:
+            if is_said:
+                txn.put_pin(pin)
+                txn.put_tombstone(tombstone)
+                self.model.pins[digest], self.model.tombstones[digest] = pin, tombstone
+            else:
+                assert txn.remove_pin(digest) == (self.model.pins.pop(digest, None) is not None)
+                assert txn.remove_tombstone(digest) == (self.model.tombstones.pop(digest, None) is not None)
+
     @rule(at_ns=st.integers(0, 2**62))
     def append(self, at_ns: int) -> None:
         with self.library.transaction() as txn:
@@ -371,6 +402,9 @@ class LibraryAgainstDicts(RuleBasedStateMachine):
             assert [content for content, _ in view.all_vectors()] == sorted(set(model.contents) - set(waiting))
 
             assert {(e.a, e.b): e for e in view.edges()} == model.edges
+            assert view.verdicts() == [verdict for _, verdict in sorted(model.verdicts.items())]
+            assert view.pins() == [pin for _, pin in sorted(model.pins.items())]
+            assert list(view.tombstones()) == [tombstone for _, tombstone in sorted(model.tombstones.items())]
             assert [(e.sequence, e.at_ns) for e in view.events(Sequence(0), 1000)] == sorted(model.events.items())
             assert view.oldest_event() == min(model.events, default=model.sequence + 1)
             assert view.sequence() == model.sequence

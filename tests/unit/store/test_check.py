@@ -32,8 +32,10 @@ from dedupd.core.records import (
     RootState,
     Sequence,
 )
+from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
 from dedupd.store import LmdbLibrary, check
 from dedupd.store.environment import Tables
+from dedupd.store.frame import framed
 
 STAT = FileStat(dev=3, ino=5, size_bytes=0x1122_3344_5566, mtime_ns=7, ctime_ns=8)
 PATH = FilePath(root=RootId(1), directory=b"d", name=b"a")
@@ -96,6 +98,10 @@ def state_dir(tmp_path: Path) -> Path:
                 found_at_ns=1,
             )
         )
+        digest, other = bytes([1]) * 32, bytes([9]) * 32  # the second is of no content that is known
+        txn.put_verdict(NotDuplicate(a=digest, b=other, said_at_ns=1))
+        txn.put_pin(Pin(digest=digest, path=PATH, said_at_ns=1))
+        txn.put_tombstone(Tombstone(digest=other, cleaned_at_ns=1, plan="p", path=b"/a", kept=b"/b"))
         txn.mark_linked(one.id)
         txn.append(Degraded(what="index", message=""), 1)
         txn.set_cursor("alerts", Sequence(1))
@@ -167,8 +173,9 @@ def test_a_flipped_bit_is_found_in_every_table_with_values(state_dir: Path, tabl
     assert check(state_dir).is_clean
 
 
-# Rows whose absence is not damage: numbers start at 0, a consumer may never have said, and old log entries are trimmed.
-MAY_BE_ABSENT = {"meta", "cursors", "outbox", "vector_log"}
+# Rows whose absence is not damage: numbers start at 0, a consumer or a person may never have said, and old log entries
+# are trimmed.
+MAY_BE_ABSENT = {"meta", "cursors", "outbox", "vector_log", "verdicts", "pins", "tombstones"}
 
 
 @pytest.mark.parametrize("table", [name for name in TABLES if name not in MAY_BE_ABSENT])
@@ -196,6 +203,21 @@ def test_the_numbers_given_are_never_behind_what_they_numbered(state_dir: Path) 
         change(state_dir, "meta", name, value)
     change(state_dir, "meta", b"sequence", None)
     assert {"outbox", "vector_log"} <= {f.table for f in check(state_dir).findings}
+
+
+def test_keys_that_are_no_digests_are_found(state_dir: Path) -> None:
+    for table, key in [
+        ("verdicts", b"\2" * 32 + b"\1" * 32),
+        ("verdicts", b"\1"),
+        ("pins", b"\1"),
+        ("tombstones", b""),
+    ]:
+        [(_, value)] = rows_of(state_dir, table)
+        odd = key or b"\1" * 31
+        change(state_dir, table, odd, framed(odd, value[4:]))
+        assert (table, odd.hex()) in {(f.table, f.key) for f in check(state_dir).findings}
+        change(state_dir, table, odd, None)
+    assert check(state_dir).is_clean
 
 
 @pytest.fixture

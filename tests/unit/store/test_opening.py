@@ -14,6 +14,7 @@ import pytest
 
 from dedupd.core.errors import AccessError, AlreadyRunningError, StopError, StoreDamagedError, StoreTooNewError
 from dedupd.core.records import RootId, RootRecord, RootState, Sequence
+from dedupd.core.verdicts import NotDuplicate
 from dedupd.store import LmdbLibrary, check
 from dedupd.store.frame import framed, number_body
 from dedupd.store.state_directory import filesystem_of, refuse_network_filesystem
@@ -106,6 +107,40 @@ def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(StoreTooNewError, match="schema 99"):
             refused(tmp_path)
     assert (tmp_path / "library/data.mdb").read_bytes() == before
+
+
+def test_a_store_from_before_verdicts_is_checked_as_it_is_and_gets_their_tables_when_opened(tmp_path: Path) -> None:
+    LmdbLibrary(tmp_path).close()
+    later = (b"verdicts", b"pins", b"tombstones")
+    with lmdb.open(str(tmp_path / "library"), max_dbs=64) as env:
+        handles = [env.open_db(name, create=False) for name in later]
+        with env.begin(write=True) as txn:
+            for handle in handles:
+                txn.drop(handle)
+    before = (tmp_path / "library/data.mdb").read_bytes()
+    report = check(tmp_path)
+    assert report.is_clean
+    assert report.rows["verdicts"] == 0
+    assert (tmp_path / "library/data.mdb").read_bytes() == before
+    verdict = NotDuplicate(a=b"1" * 32, b=b"2" * 32, said_at_ns=1)
+    library = LmdbLibrary(tmp_path)
+    with library.transaction() as txn:
+        assert (txn.verdicts(), txn.pins(), list(txn.tombstones())) == ([], [], [])
+        txn.put_verdict(verdict)
+    with library.view() as view:
+        assert view.verdicts() == [verdict]
+    library.close()
+    assert check(tmp_path).rows["verdicts"] == 1
+
+
+def test_a_store_without_a_table_that_every_version_makes_is_refused(tmp_path: Path) -> None:
+    LmdbLibrary(tmp_path).close()
+    with lmdb.open(str(tmp_path / "library"), max_dbs=64) as env:
+        edges = env.open_db(b"edges", create=False)
+        with env.begin(write=True) as txn:
+            txn.drop(edges)
+    with pytest.raises(StopError):
+        check(tmp_path)
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ from dedupd.core.records import (
     RootState,
     Sequence,
 )
-from dedupd.store import codec, content_codec, frame, keys, outbox
+from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
+from dedupd.store import codec, content_codec, frame, keys, outbox, verdict_codec
 
 PATH = FilePath(root=RootId(7), directory=b"2024/\xff", name=b"IMG_1.jpg")
 FILE = FileRecord(
@@ -110,6 +111,9 @@ EVENT = Event(
         group=ContentId(1),
     ),
 )
+VERDICT = NotDuplicate(a=b"\1" * 32, b=b"\2" * 32, said_at_ns=14)
+PIN = Pin(digest=b"\3" * 32, path=PATH, said_at_ns=15)
+TOMBSTONE = Tombstone(digest=b"\4" * 32, cleaned_at_ns=16, plan="ab12", path=b"/photos/\xff", kept=b"/photos/a")
 VECTORS = np.array([[0.5, -0.25], [1.0, 0.0]], np.float32)
 
 FILE_KEY = keys.file_key(PATH)
@@ -117,6 +121,7 @@ CONTENT_KEY = keys.content_key(CONTENT.id)
 EDGE_KEY = keys.pair_key(EDGE.a, EDGE.b)
 ROOT_KEY = keys.root_key(ROOT.id)
 EVENT_KEY = keys.sequence_key(EVENT.sequence)
+VERDICT_KEY = verdict_codec.verdict_key(VERDICT.b, VERDICT.a)
 
 GOLDEN = {
     "file": (
@@ -144,6 +149,9 @@ GOLDEN = {
         "7363616e91959307c406323032342fffc409494d475f312e6a706701ab73616d652d706978656c73cb3ff00000000000"
         "00cb3fe000000000000001"
     ),
+    "verdict": "9bb93a43910e",
+    "pin": "5bcc7b45929307c406323032342fffc409494d475f312e6a70670f",
+    "tombstone": "b43545ef9410a461623132c4092f70686f746f732fffc4092f70686f746f732f61",
     "vector change": "fd6229a12c0100000000000001",
     "vectors": "bf9f9462010202000300003800b4003c0000",
     "number": "7be6557e0102000000000000",
@@ -203,6 +211,9 @@ def test_records_are_written_as_schema_1_says() -> None:
         "edge": frame.framed(EDGE_KEY, content_codec.edge_body(EDGE)),
         "root": frame.framed(ROOT_KEY, codec.root_body(ROOT)),
         "event": frame.framed(EVENT_KEY, outbox.event_body(EVENT.fact, EVENT.at_ns)),
+        "verdict": frame.framed(VERDICT_KEY, verdict_codec.verdict_body(VERDICT)),
+        "pin": frame.framed(PIN.digest, verdict_codec.pin_body(PIN)),
+        "tombstone": frame.framed(TOMBSTONE.digest, verdict_codec.tombstone_body(TOMBSTONE)),
         "vector change": frame.framed(EVENT_KEY, outbox.vector_change_body(CONTENT.id, is_removal=True)),
         "vectors": frame.framed(CONTENT_KEY, frame.vectors_body(VECTORS, 3)),
         "number": frame.framed(b"sequence", frame.number_body(513)),
@@ -220,6 +231,10 @@ def test_records_of_schema_1_are_read() -> None:
     assert content_codec.edge_from(EDGE_KEY, body_of("edge", "edges", EDGE_KEY)) == EDGE
     assert codec.root_from(ROOT_KEY, body_of("root", "roots", ROOT_KEY)) == ROOT
     assert outbox.event_from(EVENT_KEY, body_of("event", "outbox", EVENT_KEY)) == EVENT
+    assert verdict_codec.verdict_from(VERDICT_KEY, body_of("verdict", "verdicts", VERDICT_KEY)) == VERDICT
+    assert verdict_codec.pin_from(PIN.digest, body_of("pin", "pins", PIN.digest)) == PIN
+    tombstone = body_of("tombstone", "tombstones", TOMBSTONE.digest)
+    assert verdict_codec.tombstone_from(TOMBSTONE.digest, tombstone) == TOMBSTONE
     change = outbox.vector_change_from(EVENT_KEY, body_of("vector change", "vector_log", EVENT_KEY))
     assert change == VectorChange(sequence=EVENT.sequence, content=CONTENT.id, is_removal=True)
     body = body_of("vectors", "vectors", CONTENT_KEY)

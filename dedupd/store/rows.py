@@ -1,0 +1,66 @@
+"""Reads rows of LMDB's tables within one transaction: one body, all with a prefix, how many. Knows no record.
+
+Hands out copies, never LMDB's own memory. Owns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import lmdb
+
+from dedupd.store import frame
+from dedupd.store.environment import Table, Tables
+
+_FIRST_CHUNK = 8  # rows read ahead; few at first, as most ranges are the files of one content
+_LAST_CHUNK = 1024
+
+
+class Rows:
+    """What every look at the store is made of. A table that an older dedupd did not make is empty."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
+        self._txn = txn
+        self._tables = tables
+
+    def _body(self, table: Table, key: bytes) -> bytes | None:
+        value = None if table.handle is None else self._txn.get(key, None, table.handle)
+        return None if value is None else frame.unframed(table.name, key, value)
+
+    def _number(self, name: bytes) -> int:
+        body = self._body(self._tables.meta, name)
+        return 0 if body is None else frame.number_from("meta", name, body)
+
+    def _entries(self, table: Table) -> int:
+        return 0 if table.handle is None else self._txn.stat(table.handle)["entries"]
+
+    def _chunks(
+        self, table: Table, prefix: bytes = b"", start: bytes = b"", size: int = _FIRST_CHUNK
+    ) -> Iterator[list[tuple[bytes, bytes]]]:
+        """The rows whose keys begin with `prefix`, from `start` on, in lists that grow.
+
+        No cursor stays open while the caller works, so changes meanwhile cannot upset it.
+        """
+        if table.handle is None:
+            return
+        start = start or prefix
+        while True:
+            with self._txn.cursor(table.handle) as cursor:
+                if not cursor.set_range(start):
+                    return
+                chunk = list(islice(cursor.iternext(), size))
+            if not chunk[-1][0].startswith(prefix):
+                inside = [row for row in chunk if row[0].startswith(prefix)]
+                if inside:
+                    yield inside
+                return
+            yield chunk
+            if len(chunk) < size:
+                return
+            start = chunk[-1][0] + b"\0"  # the smallest key after it
+            size = min(size * 8, _LAST_CHUNK)
+
+    def _scan(self, table: Table, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for chunk in self._chunks(table, prefix, start):
+            yield from chunk
