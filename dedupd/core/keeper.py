@@ -25,6 +25,7 @@ class Candidate:
     content: ContentRecord
     paths: tuple[bytes, ...]  # present files, relative to their roots; may be empty
     overlaid_share: float = 0.0  # 0 … 1, of its verified pairs those that show text or a watermark added to it
+    is_pinned: bool = False  # a person said to keep it
 
 
 # RAW holds what the sensor saw. Whether a PNG or HEIF was made from the JPEG beside it cannot be told from its format,
@@ -106,6 +107,7 @@ def _shortest_path(candidate: Candidate) -> tuple[int, bytes]:
 
 _CRITERIA = (
     _Criterion(lambda c: not c.paths, lambda _a, _b: "the others are not on disk"),
+    _Criterion(lambda c: not c.is_pinned, lambda _a, _b: "you said to keep it"),
     _Criterion(
         lambda c: -round(_points(c) / _NEAR),
         _strongest_words,

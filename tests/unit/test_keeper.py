@@ -98,3 +98,11 @@ def test_text_that_most_pairs_show_on_a_picture_counts_against_it_and_what_one_o
 def test_nothing_to_choose_from_is_an_error():
     with pytest.raises(ValueError):
         choose_keeper([])
+
+
+def test_what_a_person_pinned_is_kept_before_anything_else() -> None:
+    better = candidate(1, width=4032, height=3024, has_gps=True)
+    pinned = replace(candidate(2), is_pinned=True)
+    assert choose_keeper([better, pinned]) == (2, "you said to keep it")
+    assert choose_keeper([replace(better, is_pinned=True), pinned])[0] == 1
+    assert choose_keeper([replace(pinned, paths=()), better]) == (1, "the others are not on disk")
