@@ -105,7 +105,7 @@ class IgnoreRules:
         self._starts = tuple(glob[:-1] for glob in globs if _is_plain(glob[:-1]) and glob[-1:] == b"*")
         shaped = [glob for glob in globs if not (_is_plain(glob.strip(b"*")) and glob.count(b"*") == 1)]
         self._match_glob = re.compile(b"|".join(map(_component_regex, shaped))).fullmatch
-        self._match_path = re.compile(b"|".join(map(_path_regex, paths))).fullmatch if paths else None
+        self._match_path = re.compile(b"|".join(map(path_regex, paths))).fullmatch if paths else None
 
     def is_ignored(self, directory: bytes, name: bytes) -> bool:
         """Whether an entry of a directory that is not ignored itself is. `directory` is relative to the root."""
@@ -131,8 +131,8 @@ def _is_plain(part: bytes) -> bool:
     return _GLOB_SIGNS.search(part) is None
 
 
-def _path_regex(glob: bytes) -> bytes:
-    """A glob with slashes as a regular expression for a whole path."""
+def path_regex(glob: bytes) -> bytes:
+    """A glob with slashes as a regular expression for a whole path; `**` stands for any number of components."""
     components = glob.split(b"/")
     last = len(components) - 1
     regex = b""

@@ -5,10 +5,10 @@ Pure; looks at records only. The policy's name goes into every report.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from dedupd.core.copy_name import is_copy_name
 from dedupd.core.records import ContentId, ContentRecord
 from dedupd.core.standing import richness, standing, strongest_part
 
@@ -30,16 +30,7 @@ class Candidate:
 
 # RAW holds what the sensor saw. Whether a PNG or HEIF was made from the JPEG beside it cannot be told from its format,
 # so the format only decides after the metadata, which a conversion tends to lose.
-_FORMAT_ORDER = ("RAW", "TIFF", "PNG", "HEIF", "AVIF", "JPEG", "WEBP", "BMP", "GIF")
-
-# "IMG_1234 (1).jpg", "IMG_1234 copy 2.jpg", "Kopie von …", "… - Kopie", "… copia", "… copie", "-edited", WhatsApp names
-_COPY_NAME = re.compile(
-    rb"""\(\d{1,3}\)(?=\.[^.]*$|$)
-       | \b(?:copy|kopie|copia|copie|kopia|kopi)\b
-       | -edited(?=\.|$) | -bearbeitet(?=\.|$) | -modifi | ^IMG-\d{8}-WA\d+ | ^screenshot
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
+FORMAT_ORDER = ("RAW", "TIFF", "PNG", "HEIF", "AVIF", "JPEG", "WEBP", "BMP", "GIF")
 
 
 def choose_keeper(candidates: Sequence[Candidate]) -> tuple[ContentId, str]:
@@ -50,22 +41,27 @@ def choose_keeper(candidates: Sequence[Candidate]) -> tuple[ContentId, str]:
     """
     if not candidates:
         raise ValueError("nothing to choose a keeper from")
-    best = min(candidates, key=_sort_key)
+    best = min(candidates, key=order_key)
     rest = [c for c in candidates if c is not best]
     return best.content.id, _reason(best, rest)
 
 
-def _sort_key(candidate: Candidate) -> tuple[object, ...]:
+def order_key(candidate: Candidate) -> tuple[object, ...]:
+    """What contents are ordered by, the best to keep first; no two contents have the same."""
     return tuple(criterion.key(candidate) for criterion in _CRITERIA)
 
 
 def _reason(best: Candidate, rest: Sequence[Candidate]) -> str:
     if not rest:
         return "the only one"
-    runner_up = min(rest, key=_sort_key)
+    return preference_words(best, min(rest, key=order_key))
+
+
+def preference_words(better: Candidate, worse: Candidate) -> str:
+    """Why one comes before another in the order: what the first difference says."""
     for criterion in _CRITERIA:
-        if criterion.key(best) != criterion.key(runner_up):
-            return criterion.words(best, runner_up)
+        if criterion.key(better) != criterion.key(worse):
+            return criterion.words(better, worse)
     return "first seen"
 
 
@@ -77,7 +73,7 @@ class _Criterion:
 
 def _format_rank(candidate: Candidate) -> int:
     name = candidate.content.format
-    return _FORMAT_ORDER.index(name) if name in _FORMAT_ORDER else len(_FORMAT_ORDER)
+    return FORMAT_ORDER.index(name) if name in FORMAT_ORDER else len(FORMAT_ORDER)
 
 
 def _points(candidate: Candidate) -> float:
@@ -98,7 +94,7 @@ def _strongest_words(better: Candidate, worse: Candidate) -> str:
 
 
 def _has_plain_name(candidate: Candidate) -> bool:
-    return any(not _COPY_NAME.search(path.rsplit(b"/", 1)[-1]) for path in candidate.paths)
+    return any(not is_copy_name(path.rsplit(b"/", 1)[-1]) for path in candidate.paths)
 
 
 def _shortest_path(candidate: Candidate) -> tuple[int, bytes]:

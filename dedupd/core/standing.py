@@ -7,7 +7,7 @@ sum, so that the order of any number of copies has no circles and does not hang 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ _QUALITIES = (
     (80, 0.12),
     (88, 0.4),
 )
-_LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "RAW"})
+LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "RAW"})
 _CONVERSIONS = frozenset({"WEBP", "AVIF", "GIF"})  # what no camera writes
 _FRAMED = 0.02  # share of the picture; below it is rather the photo's own edge
 _NOISY = 2.0  # grey levels at the small image's scale; camera photos stay below
@@ -54,6 +54,7 @@ class Part:
 
     points: Callable[[ContentRecord], float]  # higher is better
     words: Callable[[ContentRecord, ContentRecord], str]  # (the better, the worse)
+    is_quality: bool = False  # about how well the pixels are kept, whatever their number, format and notes
 
 
 def standing(content: ContentRecord) -> float:
@@ -61,9 +62,14 @@ def standing(content: ContentRecord) -> float:
     return sum(part.points(content) for part in PARTS)
 
 
-def strongest_part(better: ContentRecord, worse: ContentRecord) -> Part:
-    """The part that speaks most for one content against another."""
-    return max(PARTS, key=lambda part: part.points(better) - part.points(worse))
+def strongest_part(better: ContentRecord, worse: ContentRecord, parts: Sequence[Part] | None = None) -> Part:
+    """The part that speaks most for one content against another, of all or of some."""
+    return max(parts or PARTS, key=lambda part: part.points(better) - part.points(worse))
+
+
+def quality_points(content: ContentRecord) -> float:
+    """The sum of the parts that are about quality alone."""
+    return sum(part.points(content) for part in QUALITY_PARTS)
 
 
 def richness(content: ContentRecord) -> int:
@@ -78,7 +84,7 @@ def _has_origin(content: ContentRecord) -> bool:
     return content.capture.has_notes or richness(content) > 0
 
 
-def _true_resolution(content: ContentRecord) -> float:
+def true_resolution(content: ContentRecord) -> float:
     """Logarithm of the pixels that hold detail: not a border drawn around them, not what enlarging made up."""
     own = content.width_px * content.height_px * (1.0 - content.quality.frame_share)
     crispness = content.quality.crispness
@@ -101,7 +107,8 @@ def _kept_by_compression(content: ContentRecord) -> float:
     return _QUALITIES[-1][1]
 
 
-def _was_saved_before(content: ContentRecord) -> bool:
+def was_saved_before(content: ContentRecord) -> bool:
+    """Whether the pixels show that they went through a coarser JPEG than the file is, if it is one at all."""
     return content.quality.earlier_jpeg_quality is not None
 
 
@@ -109,7 +116,8 @@ def _is_by_a_camera(content: ContentRecord) -> bool:
     return content.capture.model is not None
 
 
-def _is_conversion(content: ContentRecord) -> bool:
+def is_conversion(content: ContentRecord) -> bool:
+    """Whether it has a format that no camera writes, or that none wrote here."""
     return content.format in _CONVERSIONS or (content.format in {"HEIF", "AVIF"} and not _is_by_a_camera(content))
 
 
@@ -148,31 +156,41 @@ def _size(content: ContentRecord) -> str:
 # making), with a pull towards small ones, and rounded. One point: the odds are 2.7 to 1.
 PARTS = (
     Part(
-        lambda c: 3.3 * _true_resolution(c),
+        lambda c: 3.3 * true_resolution(c),
         lambda a, b: f"higher true resolution, {_size(a)} against {_size(b)}",
     ),
     Part(lambda c: 0.3 * math.log(max(1000, c.quality.detail_bytes)), lambda _a, _b: "more true detail"),
     Part(
         lambda c: 1.9 * _kept_by_compression(c),
         lambda a, b: f"better JPEG quality, {_lowest_quality(a)} against {_lowest_quality(b)}",
+        is_quality=True,
     ),
     Part(
-        lambda c: -4.0 * _was_saved_before(c),
+        lambda c: -4.0 * was_saved_before(c),
         lambda _a, b: f"the other shows traces of an earlier JPEG of quality {b.quality.earlier_jpeg_quality}",
+        is_quality=True,
     ),
-    Part(lambda c: 27.0 * _fullness(c), lambda _a, _b: "the other takes fewer bytes than a first save at its quality"),
-    Part(lambda c: 1.4 * _fine_colour(c), lambda _a, _b: "finer detail in colour"),
-    Part(lambda c: 2.5 * _has_fine_colour(c), lambda _a, _b: "colour at full resolution"),
-    Part(lambda c: -5.0 * _noise(c), lambda _a, _b: "less noise"),
     Part(
-        lambda c: -0.6 * math.log(c.quality.sharpness + _SHARPNESS), lambda _a, _b: "nothing added to it, nor sharpened"
+        lambda c: 27.0 * _fullness(c),
+        lambda _a, _b: "the other takes fewer bytes than a first save at its quality",
+        is_quality=True,
     ),
-    Part(lambda c: -12.0 * c.quality.clipped_share, lambda _a, _b: "less of it is pure black or white"),
+    Part(lambda c: 1.4 * _fine_colour(c), lambda _a, _b: "finer detail in colour", is_quality=True),
+    Part(lambda c: 2.5 * _has_fine_colour(c), lambda _a, _b: "colour at full resolution", is_quality=True),
+    Part(lambda c: -5.0 * _noise(c), lambda _a, _b: "less noise", is_quality=True),
+    Part(
+        lambda c: -0.6 * math.log(c.quality.sharpness + _SHARPNESS),
+        lambda _a, _b: "nothing added to it, nor sharpened",
+        is_quality=True,
+    ),
+    Part(
+        lambda c: -12.0 * c.quality.clipped_share, lambda _a, _b: "less of it is pure black or white", is_quality=True
+    ),
     Part(lambda c: -8.0 * _drawn(c), lambda _a, _b: "less drawn around the photo"),
     Part(lambda c: -7.0 * _looks_like_a_screen(c), lambda _a, _b: "the other has the size of a screen"),
     Part(lambda c: -3.0 * (c.quality.colour < _GREY), lambda _a, _b: "in colour"),
-    Part(lambda c: -5.0 * _is_conversion(c), lambda _a, b: f"the other is a conversion to {b.format}"),
-    Part(lambda c: 1.0 * (c.format in _LOSSLESS and not _was_saved_before(c)), lambda a, _b: f"lossless, {a.format}"),
+    Part(lambda c: -5.0 * is_conversion(c), lambda _a, b: f"the other is a conversion to {b.format}"),
+    Part(lambda c: 1.0 * (c.format in LOSSLESS and not was_saved_before(c)), lambda a, _b: f"lossless, {a.format}"),
     Part(lambda c: 6.0 * (c.format == "RAW"), lambda _a, _b: "RAW, what the sensor saw"),
     Part(lambda c: 2.5 * min(richness(c), 3), lambda _a, _b: "more metadata (time, place, camera)"),
     Part(lambda c: 2.0 * _has_origin(c), lambda _a, _b: "the other has lost what a camera or a person wrote into it"),
@@ -181,3 +199,4 @@ PARTS = (
         lambda _a, _b: "the whole picture without a border around it",
     ),
 )
+QUALITY_PARTS = tuple(part for part in PARTS if part.is_quality)
