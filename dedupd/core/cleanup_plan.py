@@ -85,6 +85,7 @@ class PlanItem:
     keeper: PlannedFile
     victims: tuple[Victim, ...]  # the picture first, then its companions
     frees_bytes: int  # once the quarantine has expired: hard links and shared blocks count as nothing
+    companions: tuple[PlannedFile, ...] = ()  # what else belongs to the keeper: SORT takes it to `best/` with it
 
 
 class Spared(StrEnum):
