@@ -5,14 +5,16 @@ Does not choose a file (`core.keep_policy` does) and draws up no plan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dedupd.core.cleanup_plan import EXACT_ONLY, WITH_FOLDER, Action, Limits
 from dedupd.core.cleanup_ports import PlanWish
-from dedupd.core.errors import RequestError
+from dedupd.core.errors import NotFoundError, RequestError
 from dedupd.core.folder_globs import FolderGlobs
-from dedupd.core.keep_policy import KeepPolicy
+from dedupd.core.keep_policy import KeepPolicy, unknown_name
+from dedupd.core.keeper import KEEP_POLICY
 from dedupd.core.records import DUPLICATE_RELATIONS, Relation
 
 AUTOMATIC = frozenset({Relation.SAME_BYTES, Relation.SAME_PIXELS})  # what may go without anybody looking
@@ -78,6 +80,18 @@ def check_policy(policy: CleanupPolicy) -> None:
             f"only {_names(AUTOMATIC)} may be cleaned up without anybody looking; this policy acts on "
             f"{_names(policy.relations - AUTOMATIC)} as well.",
         )
+
+
+def policy_named(policies: Mapping[str, CleanupPolicy], name: str) -> CleanupPolicy:
+    """The policy of this name, "" for the default one.
+
+    Raises:
+        NotFoundError: there is none, with the nearest that there is.
+    """
+    found = policies.get(name or KEEP_POLICY)
+    if found is None:
+        raise NotFoundError(unknown_name("policy", name, list(policies)))
+    return found
 
 
 def narrowed(policy: CleanupPolicy, wish: PlanWish) -> CleanupPolicy:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from dedupd.core.cleanup_policy import PolicyError
 from dedupd.core.errors import ConfigError
-from dedupd.settings.schema import Settings
+from dedupd.settings.cleanup_policies import cleanup_policies
+from dedupd.settings.schema import Policy, Settings
 
 SYSTEM_CONFIG = Path("/etc/dedupd/dedupd.toml")
 
@@ -42,9 +44,13 @@ def parse_settings(text: str, name: str) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name} is not valid TOML: {error}.") from error
     try:
-        return msgspec.convert(tree, Settings)
+        settings = msgspec.convert(tree, Settings)
+        cleanup_policies(settings.cleanup)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {_explain(str(error))}") from error
+    except PolicyError as error:
+        raise ConfigError(f"{name}: `{error.key}`: {error}") from error
+    return settings
 
 
 def find_config() -> Path | None:
@@ -115,6 +121,8 @@ def _explain(message: str) -> str:
 
 
 def _keys_of(section: str) -> list[str]:
+    if section.startswith("cleanup.policies"):
+        return [f.name for f in msgspec.structs.fields(Policy)]
     for field in msgspec.structs.fields(Settings):
         if field.name == section:
             return [f.name for f in msgspec.structs.fields(field.type)]

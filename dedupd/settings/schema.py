@@ -61,6 +61,41 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     events: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 100_000  # outbox length
 
 
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[[cleanup.policies]]: one way of cleaning up, by its name."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    relations: tuple[str, ...] = ("same-bytes", "same-pixels", "re-encoded")
+    roots: list[str] = []  # files go from these watched folders only; none: from all
+    action: str = "quarantine"  # or hardlink, reflink, move, sort, trash
+    folder: str = ""  # where move and sort put files
+    keep: str | list[str] = "best"  # a preset, or criteria in order
+    folders: list[str] = []  # globs, the preferred first; for the criterion `folders`
+    formats: list[str] = []  # the preferred first; for the criterion `format`
+    companions: str = "block"  # or carry: what happens to a sidecar that the kept picture lacks
+    auto: bool = False  # plan and apply it every `auto_every_h`; same-bytes and same-pixels only
+
+
+class Cleanup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[cleanup]: taking duplicates away, and how much at once. 0 is no limit where nothing else is said."""
+
+    quarantine_days: Annotated[float, msgspec.Meta(ge=1, le=36_500)] = 30.0  # until what was set aside may be deleted
+    plan_hours: Annotated[float, msgspec.Meta(gt=0, le=8760)] = 24.0  # until a plan is too old to be applied
+    actor_socket: str = ""  # where the actor of its own unit listens; empty: the daemon starts one itself
+    admins: list[str] = []  # names of users who may change photos, besides root and the daemon's own
+    auto_every_h: Annotated[float, msgspec.Meta(gt=0, le=8760)] = 24.0
+    protected: list[str] = []  # folders or globs from which nothing is taken
+    files_per_run: _Count = 500
+    gb_per_run: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0  # 1,000,000,000 bytes
+    files_per_day: _Count = 2000
+    gb_per_day: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+    root_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05  # of a root's pictures in one run
+    directory_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5  # of a folder's pictures; 1: all may go
+    min_age_h: Annotated[float, msgspec.Meta(ge=0, le=876_000)] = 24.0  # nothing younger goes; 0: at once
+    conflicts: _Count = 3  # items that were not as planned, then a run ends
+    policies: list[Policy] = []
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -72,3 +107,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     match: Match = Match()
     alerts: Alerts = Alerts()
     keep: Keep = Keep()
+    cleanup: Cleanup = Cleanup()

@@ -1,5 +1,6 @@
 """Every setting is documented with its default, and the sample configuration says what dedupd does without one."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from dedupd.settings.load import parse_settings
-from dedupd.settings.schema import Settings
+from dedupd.settings.schema import Policy, Settings
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs/configuration.md").read_text(encoding="utf-8")
@@ -27,12 +28,21 @@ def settings():
             yield "", field.name, default
 
 
+def policy_settings():
+    """(section, key, default) of what a clean-up policy may say; its name has no default."""
+    for field in msgspec.structs.fields(Policy):
+        if field.name != "name":
+            yield "[cleanup.policies]", field.name, getattr(Policy(name="x"), field.name)
+
+
 def toml_text(value):
     match value:
         case bool():
             return "true" if value else "false"
         case str():
             return f'"{value}"'
+        case list() | tuple():
+            return json.dumps(value)
         case _:
             return str(value)
 
@@ -45,7 +55,7 @@ def part_of(section):
     return after.partition("\n## ")[0]
 
 
-@pytest.mark.parametrize(("section", "key", "default"), list(settings()))
+@pytest.mark.parametrize(("section", "key", "default"), [*settings(), *policy_settings()])
 def test_a_setting_is_documented_with_its_default(section, key, default):
     [row] = re.findall(rf"^\| `{key}` \|.*$", part_of(section), re.MULTILINE)
     assert row.split("|")[2].strip() == f"`{toml_text(default)}`"
@@ -53,7 +63,7 @@ def test_a_setting_is_documented_with_its_default(section, key, default):
 
 def test_nothing_is_documented_that_is_no_setting():
     documented = re.findall(r"^\| `(\w+)` \| `", PAGE, re.MULTILINE)
-    assert sorted(documented) == sorted(key for _, key, _ in settings())
+    assert sorted(documented) == sorted(key for _, key, _ in [*settings(), *policy_settings()])
 
 
 def test_the_examples_are_valid():

@@ -2,7 +2,13 @@ import os
 
 import pytest
 
-from dedupd.core.errors import ConfigError
+from dedupd.core.cleanup_plan import Action
+from dedupd.core.cleanup_policy import Companions, narrowed, policy_named
+from dedupd.core.cleanup_ports import PlanWish
+from dedupd.core.errors import ConfigError, NotFoundError, RequestError
+from dedupd.core.keep_policy import PRESETS
+from dedupd.core.records import Relation
+from dedupd.settings.cleanup_policies import cleanup_policies
 from dedupd.settings.load import find_config, load_settings, parse_settings, resolve_roots
 from dedupd.settings.schema import Settings
 
@@ -39,6 +45,103 @@ def test_what_is_wrong_is_named_with_its_path(text, words):
     for word in words:
         assert word in str(caught.value)
     assert caught.value.exit_code == 78
+
+
+POLICY = '[[cleanup.policies]]\nname = "mine"\n'
+
+
+def test_a_policy_is_read_with_the_limits_of_all():
+    text = (
+        '[cleanup]\ngb_per_run = 1.5\nmin_age_h = 2\nprotected = ["keep"]\n'
+        + POLICY
+        + (
+            'relations = ["same-bytes"]\naction = "hardlink"\nkeep = ["folders", "largest"]\nfolders = ["/a/*"]\n'
+            'companions = "carry"\nauto = true\n'
+        )
+    )
+    policies = cleanup_policies(parse_settings(text, "x.toml").cleanup)
+    assert set(policies) == {*PRESETS, "mine"}
+    mine = policies["mine"]
+    assert mine.keep.criteria == ("folders", "largest", "path")
+    assert mine.action is Action.HARDLINK
+    assert mine.relations == {Relation.SAME_BYTES}
+    assert mine.companions is Companions.CARRY
+    assert mine.is_automatic
+    for policy in policies.values():
+        assert policy.limits.bytes_per_run == 1_500_000_000
+        assert policy.limits.min_age_s == 7200
+        assert b"/srv/keep/a.jpg" in policy.protected
+    assert not policies["best"].is_automatic
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ('keep = ["resolutoin"]', "keep", "unknown keep criterion `resolutoin`. Did you mean `resolution`?"),
+        ('keep = "larges"', "keep", "unknown keep policy `larges`. Did you mean `largest`?"),
+        ('relations = ["same-byte"]', "relations", "unknown relation `same-byte`. Did you mean `same-bytes`?"),
+        ('relations = ["similar"]', "relations", "pictures that are only `similar` are never cleaned up"),
+        ('relations = ["different"]', "relations", "never cleaned up"),
+        ("relations = []", "relations", "names no relation"),
+        ('action = "delete"', "action", "unknown action `delete`. There are: quarantine, hardlink"),
+        ('action = "hardlink"', "action", "only `same-bytes` can be done that way"),
+        ('action = "reflink"\nrelations = ["same-bytes", "same-pixels"]', "action", "only `same-bytes`"),
+        ('action = "move"', "folder", "needs an absolute path"),
+        ('action = "sort"\nfolder = "duplicates"', "folder", "needs an absolute path"),
+        ('folder = "/x"', "folder", "moves nothing to a folder"),
+        ("auto = true", "auto", "only same-bytes, same-pixels may be cleaned up without anybody looking"),
+        ('auto = true\nrelations = ["same-bytes", "edited"]', "auto", "acts on edited as well"),
+        ('formats = ["JPG"]\nkeep = ["format"]', "formats", "unknown format `JPG`. Did you mean `JPEG`?"),
+        ('formats = ["JPEG"]', "formats", "`format` is not among `keep`"),
+        ('folders = ["x"]\nkeep = ["name"]', "folders", "`folders` is not among `keep`"),
+        ('folders = ["/"]', "folders", "names nothing"),
+        ('companions = "drop"', "companions", "There are: block, carry"),
+        ('roots = ["photos"]', "roots", "`photos` is no absolute path"),
+    ],
+)
+def test_a_policy_that_is_wrong_is_told_with_its_key(text, key, words):
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(POLICY.replace("mine", "first") + POLICY + text, "x.toml")
+    assert f"x.toml: `cleanup.policies[1].{key}`: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (POLICY + POLICY, "`cleanup.policies[1].name`: `mine` is the name of another policy"),
+        (POLICY.replace("mine", "oldest"), "`cleanup.policies[0].name`: `oldest` is a preset"),
+        ("[[cleanup.policies]]\n", "missing required field `name`"),
+        (POLICY + "kep = 'best'", "Did you mean `keep`?"),
+        ('[cleanup]\nprotected = ["/"]', "`cleanup.protected`: the folder '/' names nothing"),
+        ("[cleanup]\nquarantine_days = 0", "`cleanup.quarantine_days`"),
+        ("[cleanup]\nroot_share = 5", "`cleanup.root_share`"),
+    ],
+)
+def test_a_wrong_clean_up_setting_is_told(text, words):
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(text, "x.toml")
+    assert words in str(caught.value)
+
+
+def test_a_wish_narrows_a_policy_but_cannot_make_it_unsafe():
+    policies = cleanup_policies(parse_settings("", "x.toml").cleanup)
+    best = policy_named(policies, "")
+    assert best is policies["best"]
+    assert narrowed(best, PlanWish()) == best
+    linked = narrowed(best, PlanWish(action=Action.HARDLINK, min_age_s=0.0))
+    assert linked.relations == {Relation.SAME_BYTES}
+    assert linked.limits.min_age_s == 0.0
+    for wish, words in [
+        (PlanWish(relations=frozenset({Relation.SIMILAR})), "never cleaned up"),
+        (PlanWish(action=Action.REFLINK, relations=frozenset({Relation.EDITED})), "only `same-bytes`"),
+        (PlanWish(action=Action.MOVE), "needs an absolute path"),
+        (PlanWish(folder=b"/x"), "moves nothing"),
+    ]:
+        with pytest.raises(RequestError, match=words):
+            narrowed(best, wish)
+    with pytest.raises(NotFoundError, match=r"unknown policy `bset`\. Did you mean `best`"):
+        policy_named(policies, "bset")
 
 
 def test_an_unreadable_file_is_named(tmp_path):
