@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dedupd.core.records import Box, Evidence, Geometry
-from dedupd.core.wording import percent_text
+from dedupd.core.verdicts import NotDuplicate
+from dedupd.core.wording import date_text, percent_text
 
 SAME_SIZE = 0.005  # of the scale: rounding of sizes to whole pixels
 SMALL_TURN_DEG = 0.1  # alignment finds less in copies that were not turned
@@ -43,6 +44,13 @@ def pair_words(evidence: Evidence, a: str = "A", b: str = "B") -> tuple[str, ...
         _difference_words(evidence, a),
     )
     return tuple(sentence[0].upper() + sentence[1:] for sentence in sentences)
+
+
+def verdict_words(verdict: NotDuplicate | None) -> tuple[str, ...]:
+    """What a person said of a pair, which counts before all that was found; empty where nothing was said."""
+    if verdict is None:
+        return ()
+    return (f"You said on {date_text(verdict.said_at_ns)} that these are no duplicates: they are kept apart.",)
 
 
 def turn_words(geometry: Geometry) -> str:

@@ -488,6 +488,7 @@ class Explained:
     edge: Edge  # what was decided, as stored or as it would be; ids and evidence in the order of ids
     evidence: Evidence | None  # seen from A; None where the pictures cannot be looked at from there now
     figures: Figures | None  # None where they cannot be looked at, or do not lie on each other
+    verdict: NotDuplicate | None = None  # what a person said of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -515,7 +516,8 @@ class Matcher(Protocol):
 
         `read.image` may be None where the digest is known. `pixel_digest` is called where only all pixels of the
         picture can tell whether they are equal (a full decode); None when it cannot be made. `source` opens the
-        picture where only its full size can tell whether it is one shot; the reader closes what it gives.
+        picture where only its full size can tell whether it is one shot; the reader closes what it gives. What a
+        person said to be no duplicate of it is left out.
         """
 
     def explain(self, a: ContentId | Upload, b: ContentId | Upload) -> Explained:

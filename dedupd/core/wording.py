@@ -1,7 +1,12 @@
-"""Numbers as people read them, the same in reports and alerts. Pure; no locale, no translation."""
+"""Numbers and days as people read them, the same in reports and alerts. Pure; no locale, no translation."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+           "December")  # fmt: skip
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -37,6 +42,12 @@ def likeness_text(similarity: float, probability: float) -> str:
 def count_text(count: int, one: str, many: str) -> str:
     """A number with its noun: 1 file, 12,345 files."""
     return f"1 {one}" if count == 1 else f"{count:,} {many}"
+
+
+def date_text(at_ns: int) -> str:
+    """The day of a moment since 1970, in UTC: 3 May 2026."""
+    at = _EPOCH + timedelta(seconds=at_ns // 1_000_000_000)
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
 def path_words(path: bytes) -> str:

@@ -58,6 +58,8 @@ class Explainer:
         edge = self._edge(first, second)
         if edge is None:
             raise _unreadable(first, second)
+        with self._library.view() as view:
+            verdict = view.verdict(first.record.digest, second.record.digest)
         seen = self._illustrated(first, second, None)
         evidence: Evidence | None = edge.evidence
         if (edge.a, edge.b) != (first.record.id, second.record.id):
@@ -68,6 +70,7 @@ class Explainer:
             edge=edge,
             evidence=evidence,
             figures=None if seen is None else seen.figures,
+            verdict=verdict,
         )
 
     def draw(self, a: ContentId | Upload, b: ContentId | Upload, words: SheetWords) -> bytes:

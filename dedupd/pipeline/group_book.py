@@ -1,6 +1,7 @@
 """The groups as they are now: edges' ties in memory, the union-find over them, groups made when asked.
 
-Owns no truth: it is rebuilt from the store's edges at start. The link stage changes it, any thread may ask.
+Owns no truth: it is rebuilt from the store's edges and verdicts at start. The link stage changes it, and whoever stores
+what a person said; any thread may ask.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dedupd.core.pair_words import LEAST_OVERLAY
 from dedupd.core.ports import Library, LibraryView
 from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, Edge, Relation
 from dedupd.core.union_find import Components
+from dedupd.pipeline.said import is_rejected, rejected_pairs
 
 
 class GroupBook:
@@ -28,19 +30,52 @@ class GroupBook:
     def load(self) -> int:
         """Take in every edge of the store; returns how many count as duplicates."""
         count = 0
-        with self._library.view() as view:
+        with self._lock, self._library.view() as view:
+            apart = set(rejected_pairs(view))
             for edge in view.edges():
-                count += edge.relation.is_duplicate
-                self.add(edge)
+                if edge.relation.is_duplicate and (edge.a, edge.b) not in apart:
+                    count += 1
+                    self._join(edge)
         return count
 
     def add(self, edge: Edge) -> None:
-        """Take in a verified pair; pairs that are no duplicates are not kept."""
+        """Take in a verified pair; pairs that are no duplicates, or none to a person, are not kept."""
         if not edge.relation.is_duplicate:
             return
-        with self._lock:
-            _tie(self._ties, edge)
-            self._components.add_edge(edge.a, edge.b)
+        # The store is asked under the lock: a verdict that it does not hold yet comes by `reject` after this.
+        with self._lock, self._library.view() as view:
+            if not is_rejected(view, edge.a, edge.b):
+                self._join(edge)
+
+    def reject(self, pairs: Iterable[tuple[ContentId, ContentId]]) -> None:
+        """Part pairs of which the store holds a verdict by now."""
+        self._look_again(pairs)
+
+    def withdraw(self, pairs: Iterable[tuple[ContentId, ContentId]]) -> None:
+        """Join pairs again of which the store holds no verdict any more."""
+        self._look_again(pairs)
+
+    def _look_again(self, pairs: Iterable[tuple[ContentId, ContentId]]) -> None:
+        """Make pairs what the store says of them, so that whoever comes last is right in whatever order they come."""
+        with self._lock, self._library.view() as view:
+            for one, other in pairs:
+                edge = view.edge(one, other)
+                if edge is not None and edge.relation.is_duplicate and not is_rejected(view, one, other):
+                    self._join(edge)
+                else:
+                    self._part(one, other)
+
+    def _join(self, edge: Edge) -> None:
+        _tie(self._ties, edge)
+        self._components.add_edge(edge.a, edge.b)
+
+    def _part(self, one: ContentId, other: ContentId) -> None:
+        for near, far in ((one, other), (other, one)):
+            ties = self._ties.get(near, {})
+            ties.pop(far, None)
+            if not ties:
+                self._ties.pop(near, None)
+        self._components.remove_edge(one, other)
 
     def remove(self, content: ContentId) -> None:
         """Forget a content and its ties."""
@@ -184,7 +219,14 @@ class _GroupMaker:
             ties = self._ties(content).values()
             overlaid = sum(tie.is_overlaid for tie in ties) / max(1, len(ties))
             self._candidates[content] = (
-                Candidate(content=record, paths=paths, overlaid_share=overlaid) if record else None
+                Candidate(
+                    content=record,
+                    paths=paths,
+                    overlaid_share=overlaid,
+                    is_pinned=self._view.pin(record.digest) is not None,
+                )
+                if record
+                else None
             )
         return self._candidates[content]
 

@@ -25,6 +25,7 @@ from dedupd.pipeline.candidates import PLAIN_INFORMATION, neighbours_in, neighbo
 from dedupd.pipeline.compare import Comparer, Pair, Verified
 from dedupd.pipeline.facts import Newcomer, duplicate_found, present_files, tied_matches
 from dedupd.pipeline.group_book import GroupBook
+from dedupd.pipeline.said import is_rejected
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
 
 _log = logging.getLogger(__name__)
@@ -242,7 +243,7 @@ class Link(Stage):
             ties = {
                 (edge.a if edge.b == content else edge.b): edge
                 for edge in edges
-                if edge.relation.is_duplicate and content in (edge.a, edge.b)
+                if edge.relation.is_duplicate and content in (edge.a, edge.b) and not is_rejected(txn, edge.a, edge.b)
             }
             older = {other: edge for other, edge in ties.items() if other < content or other not in contents}
             record = txn.content(content)

@@ -123,7 +123,8 @@ class LibraryMatcher:
                 ids |= set(view.contents_with_image_digest(image.image_digest))
             for content in list(ids):  # what a near neighbour is grouped with may match too
                 ids |= set(self._groups.ties(content))
-            candidates = [c for i in sorted(ids) if (c := view.content(i)) is not None and view.some_files_of(i, 1)]
+            known = (c for i in sorted(ids) if (c := view.content(i)) is not None and view.some_files_of(i, 1))
+            candidates = [c for c in known if view.verdict(read.digest, c.digest) is None]
         side = EvidenceSide(content=None, preview=image.preview, width_px=image.width_px, height_px=image.height_px)
         edges = [(c.id, self._comparer.look(asked, side, c, pixel_digest, source=source)) for c in candidates]
         return _sorted(

@@ -6,7 +6,7 @@ Imports core.ports: for the daemon's side only.
 from __future__ import annotations
 
 from dedupd.core.illustration import Figures
-from dedupd.core.pair_words import pair_words
+from dedupd.core.pair_words import pair_words, verdict_words
 from dedupd.core.ports import Explained
 from dedupd.core.records import ContentRecord, Evidence, Geometry, Relation
 from dedupd.core.side_by_side import Fact, Measured, metadata_facts, quality_facts
@@ -35,7 +35,7 @@ def pair_message(explained: Explained, a: PictureMessage, b: PictureMessage) -> 
         verifier=edge.verifier,
         found_at=utc_text(edge.found_at_ns),
         evidence=None if evidence is None else _evidence(evidence),
-        words=() if evidence is None else pair_words(evidence),
+        words=(*verdict_words(explained.verdict), *(() if evidence is None else pair_words(evidence))),
         figures=None if explained.figures is None else _figures(explained.figures),
         metadata=tuple(map(_fact, metadata_facts(explained.a.capture, explained.b.capture))),
         quality=tuple(map(_fact, quality_facts(_measured(explained.a), _measured(explained.b)))),

@@ -31,6 +31,7 @@ from dedupd.core.records import (
     RootRecord,
     RootState,
 )
+from dedupd.core.verdicts import NotDuplicate, digest_pair
 from dedupd.store import LmdbLibrary
 
 STAT = FileStat(dev=1, ino=1, size_bytes=9, mtime_ns=1, ctime_ns=1)
@@ -252,6 +253,26 @@ def test_a_pair_without_an_edge_is_explained_all_the_same(stand):
         assert edge.reason
         assert edge.verifier
         assert 0.0 <= edge.similarity <= 1.0
+
+
+def test_what_a_person_said_to_be_no_duplicate_is_not_found_and_explained_as_such(stand):
+    with stand.library.view() as view:
+        picture = view.content(stand.picture)
+    a, b = digest_pair(picture.digest, stand.asked_copy.digest)
+    verdict = NotDuplicate(a=a, b=b, said_at_ns=1)
+    before = find(stand, stand.asked_copy)
+    assert stand.matcher.explain(stand.sent_copy, stand.picture).verdict is None
+    with stand.library.transaction() as txn:
+        txn.put_verdict(verdict)
+    try:
+        assert find(stand, stand.asked_copy) == [match for match in before if match.content != stand.picture] != before
+        for pair in ((stand.sent_copy, stand.picture), (stand.picture, stand.sent_copy)):
+            explained = stand.matcher.explain(*pair)
+            assert explained.verdict == verdict
+            assert explained.edge.relation.is_duplicate, "what was found of them is told all the same"
+    finally:
+        with stand.library.transaction() as txn:
+            txn.remove_verdict(a, b)
 
 
 @pytest.mark.parametrize("is_first", [True, False])

@@ -40,6 +40,8 @@ class LaidMatcher:
             raise self.fault
         found = list(self.answers.get(read.digest, []))
         with self._library.view() as view:
+            others = {match.content: view.content(match.content) for match in found}
+            found = [m for m in found if (c := others[m.content]) is None or not view.verdict(read.digest, c.digest)]
             known = view.content_by_digest(read.digest)
             if known is None and not isinstance(read.image, DecodedImage):
                 raise UnreadableImageError("the picture was not decoded, and its bytes are not in the library.")
@@ -59,8 +61,9 @@ class LaidMatcher:
         low, high = sorted((first.id, second.id))
         with self._library.view() as view:
             edge = view.edge(low, high) or half_the_size(low, high)
+            verdict = view.verdict(first.digest, second.digest)
         evidence = edge.evidence if edge.a == first.id else from_the_other_side(edge.evidence)
-        return Explained(a=first, b=second, edge=edge, evidence=evidence, figures=FIGURES)
+        return Explained(a=first, b=second, edge=edge, evidence=evidence, figures=FIGURES, verdict=verdict)
 
     def draw(self, a: ContentId | Upload, b: ContentId | Upload, words: SheetWords) -> bytes:
         for picture in (a, b):

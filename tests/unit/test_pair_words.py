@@ -2,8 +2,9 @@
 
 import pytest
 
-from dedupd.core.pair_words import pair_words, place_words, turn_words
+from dedupd.core.pair_words import pair_words, place_words, turn_words, verdict_words
 from dedupd.core.records import Box, Evidence, Geometry
+from dedupd.core.verdicts import NotDuplicate
 
 
 def evidence(**changes):
@@ -91,3 +92,9 @@ def test_what_spans_the_picture_has_no_place():
 
 def test_a_hair_of_rotation_is_none():
     assert not turn_words(evidence(rotation_deg=0.05).geometry)
+
+
+def test_what_a_person_said_is_told_with_its_day():
+    said = NotDuplicate(a=b"1" * 32, b=b"2" * 32, said_at_ns=1_777_766_400_000_000_000)
+    assert verdict_words(said) == ("You said on 3 May 2026 that these are no duplicates: they are kept apart.",)
+    assert verdict_words(None) == ()

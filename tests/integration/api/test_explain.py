@@ -9,6 +9,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 
+from dedupd.core.verdicts import NotDuplicate, digest_pair
 from dedupd.protocol.pictures import PairMessage
 from dedupd.protocol.requests import MAX_NAME
 
@@ -137,3 +138,14 @@ def test_a_pair_of_the_library_is_drawn_over_http(shared_album, form):
     assert shared_album.client.draw_pair(b"content:1", b"content:2", form) == b"a sheet as " + form.encode()
     status, kind, body = post(shared_album, f"/v1/explain?a=content:1&format={form}", b"PIC mine")
     assert (status, kind, body) == (200, f"image/{form}", b"a sheet as " + form.encode())
+
+
+def test_a_pair_that_a_person_rejected_is_explained_with_what_was_said(album, dedupctl):
+    with album.library.view() as view:
+        one, two = view.content(1).digest, view.content(2).digest
+    a, b = digest_pair(one, two)
+    with album.library.transaction() as txn:
+        txn.put_verdict(NotDuplicate(a=a, b=b, said_at_ns=1_777_766_400_000_000_000))
+    said = dedupctl("explain", "content:2", "content:1")
+    assert said.code == 0, said.err
+    assert "You said on 3 May 2026 that these are no duplicates" in said.out
