@@ -58,6 +58,7 @@ class _Limits:
 
 
 DUPLICATE = 0.5  # probability from which a pair is called a duplicate; the full pictures may still object
+SURELY_PLAIN = 0.9  # probability from which a copy may be called re-encoded; nine of ten plain copies have more
 BEYOND_PROBABILITY = 0.2  # of a pair beyond what copies show, at most
 # Beyond this it is another picture, whatever else agrees. Of the labelled copies 98.5 % stay within, of real exposure
 # brackets a quarter; the model looks at how even the disagreement is, and cannot tell a bracket's even one.
@@ -117,6 +118,9 @@ def _calibrated(a: ContentRecord, b: ContentRecord, evidence: Evidence, geometry
     changes = _changes(evidence, geometry) or _filters(a, b, evidence)
     if changes:
         reason = f"The same picture: {', '.join(changes)}."
+        return Verdict(relation=Relation.EDITED, reason=reason, probability=probability)
+    if probability < SURELY_PLAIN:
+        reason = "The same picture, but it cannot be told whether it was edited a little."
         return Verdict(relation=Relation.EDITED, reason=reason, probability=probability)
     return Verdict(relation=Relation.RE_ENCODED, reason=_re_encoded(a, b), probability=probability)
 

@@ -265,3 +265,10 @@ def test_a_picture_that_says_little_is_held_to_near_equality():
 def test_the_rules_have_a_name_to_be_stored_with_edges():
     assert VERIFIER_TAG
     assert " " not in VERIFIER_TAG
+
+
+def test_a_copy_that_is_not_surely_plain_is_called_edited_and_not_re_encoded():
+    doubtful = decide(content(1), content(2), replace(EQUAL, excess=0.6, usual_excess=0.2))
+    assert 0.7 < doubtful.probability < 0.9
+    assert doubtful.relation is Relation.EDITED
+    assert decide(content(1), content(2), replace(EQUAL, excess=0.4, usual_excess=0.2)).relation is Relation.RE_ENCODED
