@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TypeVar
 
 from dedupd.cli.printing import escaped, raw_path
 from dedupd.client import Client
 from dedupd.core.errors import AccessError, DedupdError, NotFoundError
+from dedupd.protocol.requests import PictureName, PinRequest
 from dedupd.protocol.status import RootMessage, StatusMessage
+from dedupd.protocol.text import path_b64, path_text
+
+NameT = TypeVar("NameT")
+AnswerT = TypeVar("AnswerT")
+
+_CONTENT = re.compile(r"content:([0-9]{1,15})")
 
 
 class FileTroubleError(DedupdError):
@@ -66,6 +74,40 @@ def warn_if_incomplete(status: StatusMessage) -> None:
 def absolute(name: str) -> str:
     """A path as it was written, from the root on: "." and ".." are gone, symlinks stay."""
     return os.path.abspath(name)  # noqa: PTH100 - Path.resolve() would resolve symlinks
+
+
+def text_and_exact(path: bytes) -> tuple[str, str]:
+    """A path as the two fields of a request: its text, and its bytes in base64 where the text cannot say them."""
+    exact = path_b64(path)
+    return path_text(path), exact if isinstance(exact, str) else ""
+
+
+def picture_name(name: str, path: bytes) -> PictureName:
+    """A picture of the library as a request names it."""
+    if match := _CONTENT.fullmatch(name):
+        return PictureName(content=int(match[1]))
+    text, exact = text_and_exact(path)
+    return PictureName(path=text, path_b64=exact)
+
+
+def file_name(_name: str, path: bytes) -> PinRequest:
+    """A file of the library as a request names it."""
+    text, exact = text_and_exact(path)
+    return PinRequest(path=text, path_b64=exact)
+
+
+def named_in_library(
+    names: Sequence[str], name_of: Callable[[str, bytes], NameT], ask: Callable[[list[NameT]], AnswerT]
+) -> AnswerT:
+    """The answer of the daemon, which looks paths up in its records: as they were written, then with links resolved."""
+    written = [name_of(name, os.fsencode(absolute(name))) for name in names]
+    resolved = [name_of(name, os.fsencode(os.path.realpath(name))) for name in names]
+    try:
+        return ask(written)
+    except NotFoundError:
+        if resolved == written:
+            raise
+    return ask(resolved)
 
 
 def root_named(client: Client, name: str) -> RootMessage:

@@ -18,6 +18,7 @@ _PATHS = {
     "B": "FILE",
     "FOLDER": "DIRECTORY",
     "ROOT": "DIRECTORY",
+    "PICTURE": "FILE",
 }
 
 

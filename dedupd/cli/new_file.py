@@ -1,4 +1,4 @@
-"""Writes a file that a person asked for: whole or not at all, and never over one that is there unless they said so.
+"""Writes a file that a person asked for, whole or not at all.
 
 Owns the temporary file while it writes.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from dedupd.cli.asking import FileTroubleError, told_by_name
@@ -44,6 +45,26 @@ def write_new(path: Path, content: bytes, *, is_forced: bool) -> None:
             except OSError:
                 path.unlink(missing_ok=True)
                 raise
+
+
+def write_whole(name: str, pieces: Iterable[bytes]) -> None:
+    """Write beside the file, then put it in its place: a broken one never replaces a good one.
+
+    A link is followed; what is no regular file (/dev/stdout, a pipe) is written to as it is.
+    """
+    with told_by_name(name):
+        target = Path(name).resolve()
+        if target.exists() and not target.is_file():
+            with target.open("wb") as special:
+                special.writelines(pieces)
+            return
+        temporary = target.with_name(f".dedupctl.{os.getpid()}")
+        try:
+            with temporary.open("xb") as file:  # the umask decides who may read it
+                file.writelines(pieces)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterable
-from pathlib import Path
 
-from dedupd.cli.asking import client_of, told_by_name
+from dedupd.cli.asking import client_of
+from dedupd.cli.new_file import write_whole
 from dedupd.cli.printing import Output, escaped, json_text
 from dedupd.core.errors import RequestError
 from dedupd.core.wording import bytes_text, count_text, percent_text, probability_text
@@ -27,7 +25,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     report_format: ReportFormat = "json" if args.format == "table" else args.format
     pieces = client.report_pieces(report_format, relation=args.relation)
     if args.out:
-        _write_whole(args.out, pieces)
+        write_whole(args.out, pieces)
         print(f"dedupctl: wrote {escaped(args.out)}", file=sys.stderr)
     elif sys.stdout.isatty():  # only text may reach a terminal, and only such as cannot steer it
         whole = b"".join(pieces)
@@ -36,26 +34,6 @@ def run(args: argparse.Namespace, output: Output) -> int:
         for piece in pieces:
             sys.stdout.buffer.write(piece)
     return 0
-
-
-def _write_whole(name: str, pieces: Iterable[bytes]) -> None:
-    """Write beside the file, then put it in its place: a broken report never replaces a good one.
-
-    A link is followed; what is no regular file (/dev/stdout, a pipe) is written to as it is.
-    """
-    with told_by_name(name):
-        target = Path(name).resolve()
-        if target.exists() and not target.is_file():
-            with target.open("wb") as special:
-                special.writelines(pieces)
-            return
-        temporary = target.with_name(f".dedupctl-report.{os.getpid()}")
-        try:
-            with temporary.open("xb") as file:  # the umask decides who may read it
-                file.writelines(pieces)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _print_table(report: ReportMessage, output: Output) -> None:

@@ -8,19 +8,18 @@ from __future__ import annotations
 import http.client
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import IO, TypeVar
-from urllib.parse import quote, urlencode
+from typing import IO
 
 import msgspec
 
 from dedupd.client.body import Pieces, Sent
-from dedupd.client.connection import START_IT, UnixConnection, connect
+from dedupd.client.cleaning import CleaningCalls
 from dedupd.client.event_frames import frames_of
-from dedupd.client.refusals import refusal
-from dedupd.core.errors import DaemonUnreachableError, RequestError, RetryError
+from dedupd.client.exchange import ANSWER_TIMEOUT_S, SILENCE_S, Query, lost, read_whole
+from dedupd.core.errors import DaemonUnreachableError, RetryError
 from dedupd.protocol.events import EventMessage
 from dedupd.protocol.paths import default_socket_paths
 from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage
@@ -35,18 +34,13 @@ from dedupd.protocol.status import (
     StatusMessage,
 )
 
-T = TypeVar("T")
-Query = Mapping[str, str | bytes | int]
-
-_ANSWER_TIMEOUT_S = 60.0
 _PICTURE_TIMEOUT_S = 180.0  # above the daemon's own limit for reading a picture, so that its answer arrives
-_SILENCE_S = 40.0  # a stream says something every 15 s; after two and a half of these it is taken for dead
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 5.0
 _PIECE_BYTES = 256 * 1024
 _LONGEST_NAME = 255  # bytes; file systems have none longer
 
 
-class Client:
+class Client(CleaningCalls):
     """Asks a running daemon.
 
     Args:
@@ -54,7 +48,7 @@ class Client:
     """
 
     def __init__(self, socket_path: str | os.PathLike[str] | None = None) -> None:
-        self._paths = default_socket_paths() if socket_path is None else (Path(socket_path),)
+        super().__init__(default_socket_paths() if socket_path is None else (Path(socket_path),))
 
     def status(self) -> StatusMessage:
         """How things stand."""
@@ -73,7 +67,7 @@ class Client:
                 while piece := response.read(_PIECE_BYTES):
                     yield piece
             except (http.client.HTTPException, OSError) as error:
-                raise _lost(error) from error
+                raise lost(error) from error
 
     def groups(self, *, limit: int = 50, after: int = 0, relation: DuplicateRelation = "edited") -> GroupsMessage:
         """One page of groups, those that free the most first."""
@@ -135,12 +129,12 @@ class Client:
         method, query, body = _pair_question(a, b)
         with closing(self._connect(_PICTURE_TIMEOUT_S)) as connection:
             query = {**query, "format": image_format}
-            return _read(self._exchange(connection, method, "/v1/explain", query=query, body=body))
+            return read_whole(self._exchange(connection, method, "/v1/explain", query=query, body=body))
 
     def preview(self, content: int) -> bytes:
         """A small JPEG of a content."""
-        with closing(self._connect(_ANSWER_TIMEOUT_S)) as connection:
-            return _read(self._exchange(connection, "GET", f"/v1/preview/{content}"))
+        with closing(self._connect(ANSWER_TIMEOUT_S)) as connection:
+            return read_whole(self._exchange(connection, "GET", f"/v1/preview/{content}"))
 
     def events(
         self, after: int | None = None, *, follow: bool = True, on_lost: Callable[[str], None] | None = None
@@ -155,7 +149,7 @@ class Client:
         pause_s = _FIRST_RETRY_S
         while True:
             try:
-                with closing(self._connect(_SILENCE_S)) as connection:
+                with closing(self._connect(SILENCE_S)) as connection:
                     response = self._exchange(
                         connection, "GET", "/v1/events", query={"after": seen, "follow": int(follow)}
                     )
@@ -169,63 +163,12 @@ class Client:
                 trouble = "the daemon ended the stream"
             except (DaemonUnreachableError, RetryError, http.client.HTTPException, OSError) as error:
                 if not (was_connected and follow):
-                    raise _lost(error) from error
+                    raise lost(error) from error
                 trouble = str(error).partition("\n")[0]
             if on_lost is not None and pause_s == _FIRST_RETRY_S:
                 on_lost(trouble)
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_RETRY_S)
-
-    def _connect(self, timeout_s: float) -> UnixConnection:
-        return connect(self._paths, timeout_s)
-
-    def _ask(
-        self,
-        method: str,
-        route: str,
-        answer: type[T],
-        *,
-        query: Query | None = None,
-        body: bytes | IO[bytes] | Pieces | None = None,
-        timeout_s: float = _ANSWER_TIMEOUT_S,
-    ) -> T:
-        with closing(self._connect(timeout_s)) as connection:
-            content = _read(self._exchange(connection, method, route, query=query, body=body))
-        try:
-            return msgspec.json.decode(content, type=answer)
-        except msgspec.MsgspecError as error:
-            raise RequestError(
-                f"The daemon's answer to {method} {route} is not understood: {error}\n"
-                "Is it of another version? `dedupctl version` compares."
-            ) from error
-
-    def _exchange(
-        self,
-        connection: UnixConnection,
-        method: str,
-        route: str,
-        *,
-        query: Query | None = None,
-        body: bytes | IO[bytes] | Pieces | None = None,
-    ) -> http.client.HTTPResponse:
-        """Send a request and read the answer's head; raises the error that a refusal stands for."""
-        target = f"{route}?{urlencode(query, quote_via=quote)}" if query else route
-        headers = {"Connection": "close"}
-        if body is not None and not isinstance(body, bytes):
-            size_bytes = sum(body.sizes) if isinstance(body, Pieces) else os.fstat(body.fileno()).st_size
-            headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
-        elif body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            # Refused before all of it was sent (too large): the answer is there to be read.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, target, body=body, headers=headers)
-            response = connection.getresponse()
-        except (http.client.HTTPException, OSError) as error:
-            raise _lost(error) from error
-        if response.status >= 400:
-            raise refusal(response.status, _read(response))
-        return response
 
 
 def _pair_question(a: bytes | Sent, b: bytes | Sent) -> tuple[str, Query, Pieces | None]:
@@ -244,19 +187,3 @@ def _pair_question(a: bytes | Sent, b: bytes | Sent) -> tuple[str, Query, Pieces
     if len(sent) == 2:
         query["a_bytes"] = body.sizes[0]
     return "POST", query, body
-
-
-def _read(response: http.client.HTTPResponse) -> bytes:
-    try:
-        return response.read()
-    except (http.client.HTTPException, OSError) as error:
-        raise _lost(error) from error
-
-
-def _lost(error: Exception) -> Exception:
-    """A broken connection as an error of ours; our own errors stay what they are."""
-    if not isinstance(error, http.client.HTTPException | OSError):
-        return error
-    if isinstance(error, TimeoutError):
-        return DaemonUnreachableError("dedupd did not answer in time.\n`systemctl status dedupd` or its log says why.")
-    return DaemonUnreachableError(f"dedupd ended the connection ({error}).\n{START_IT}")

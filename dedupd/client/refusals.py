@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dedupd.core import errors
-from dedupd.protocol.failures import FailureMessage
+from dedupd.protocol.failures import Failure, FailureMessage
 
 _KINDS: dict[str, type[errors.DedupdError]] = {
     kind.code: kind
@@ -32,7 +32,7 @@ class PictureRefusedError(errors.UnreadableImageError):
 
 
 def refusal(status: int, body: bytes) -> errors.DedupdError:
-    """The error that an answer of status 400 and above stands for; its next step is on a second line."""
+    """The error that an answer of status 400 and above stands for."""
     try:
         failure = msgspec.json.decode(body, type=FailureMessage).error
     except msgspec.MsgspecError:  # uvicorn's own refusals are plain text
@@ -40,6 +40,11 @@ def refusal(status: int, body: bytes) -> errors.DedupdError:
         if status == 503:
             return errors.RetryError("The daemon has too many connections.\nTry again in a moment.")
         return errors.RequestError(f"The daemon refused the request ({status}): {text}")
+    return error_of(failure)
+
+
+def error_of(failure: Failure) -> errors.DedupdError:
+    """The error that a failure on the wire stands for; its next step is on a second line."""
     message = failure.message.replace("\n", "\\n")  # a file name in it must not look like a next step
     if failure.hint:
         message += f"\n{failure.hint}"
