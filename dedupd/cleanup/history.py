@@ -1,0 +1,126 @@
+"""What the journal adds up to: what lies set aside, what is not settled, what was told. Rebuilt from it at start.
+
+Pure bookkeeping in memory, changed by `note` alone; reads no disk. Used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from dedupd.cleanup.journal_records import Act, ActKind, Intended, Record, RunOver, RunStarted, Settled
+from dedupd.cleanup.places import Base
+from dedupd.core.cleanup_plan import Action, Outcome, OutcomeKind, RunKind
+
+_AT_TARGET = frozenset({OutcomeKind.DONE, OutcomeKind.STRANDED})
+_OVER = frozenset({OutcomeKind.DONE, OutcomeKind.RESTORED_BESIDE, OutcomeKind.SKIPPED})  # nothing is left to be done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A file that an act took from its place and that can be put back."""
+
+    outcome: Outcome  # of the act; its sequence names this
+    act: Act
+    action: Action
+    ino: int  # where it is now
+    held: str = ""  # why the last expiry left it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that the journal tells of."""
+
+    number: int
+    kind: RunKind
+    plan_id: str
+    action: Action | None
+    items: frozenset[int]
+    bases: tuple[Base, ...]
+
+
+@dataclass(slots=True)
+class History:
+    """See the module."""
+
+    runs: dict[int, Run] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)  # in order of their sequences
+    open: dict[tuple[int, int], Intended] = field(default_factory=dict)  # by run and unit: no outcome yet
+    set_aside: dict[int, SetAside] = field(default_factory=dict)  # by the sequence of its outcome, in order
+    taken: dict[int, Outcome] = field(default_factory=dict)  # duplicates that went and are not back, by sequence
+
+    @property
+    def next_sequence(self) -> int:
+        """Of the next outcome."""
+        return self.outcomes[-1].sequence + 1 if self.outcomes else 1
+
+    def applied(self, plan_id: str) -> Run | None:
+        """The run that applied a plan, if any did."""
+        return next((r for r in self.runs.values() if r.kind is RunKind.APPLY and r.plan_id == plan_id), None)
+
+    def last_applied(self) -> Run | None:
+        """The newest run that applied a plan."""
+        return next((r for r in reversed(self.runs.values()) if r.kind is RunKind.APPLY), None)
+
+    def base_of(self, path: bytes) -> Base | None:
+        """A base as the newest run that used it saw it."""
+        return next((b for run in reversed(self.runs.values()) for b in run.bases if b.path == path), None)
+
+    def of_plan(self, plan_id: str) -> list[SetAside]:
+        """What a plan set aside and is not back, the first first."""
+        return [aside for aside in self.set_aside.values() if aside.outcome.plan == plan_id]
+
+    def done_since(self, since_ns: int) -> tuple[int, int]:
+        """Files and bytes that plans took since a moment and that are not back."""
+        recent = [outcome.size_bytes for outcome in self.taken.values() if outcome.at_ns >= since_ns]
+        return len(recent), sum(recent)
+
+    def note(self, record: Record) -> None:
+        """Take in one record."""
+        match record:
+            case RunStarted():
+                self.runs[record.run] = Run(
+                    number=record.run,
+                    kind=record.kind,
+                    plan_id=record.plan_id,
+                    action=record.action,
+                    items=frozenset(record.items),
+                    bases=record.bases,
+                )
+            case Intended():
+                self.open[record.run, record.unit] = record
+            case Settled():
+                self._settle(record)
+            case RunOver():
+                pass  # for people
+
+    def _settle(self, record: Settled) -> None:
+        self.outcomes.extend(record.outcomes)
+        intent = self.open.pop((record.run, record.unit), None)
+        if intent is None:
+            return
+        run = self.runs[record.run]
+        for act, outcome, ino in zip(intent.acts, record.outcomes, record.inos, strict=True):
+            match run.kind:
+                case RunKind.APPLY:
+                    self._went(act, outcome, run.action or Action.QUARANTINE, ino)
+                case RunKind.UNDO:
+                    if outcome.kind in _OVER:
+                        self._is_back(act.of)
+                case RunKind.EXPIRE:
+                    self._expired(act, outcome, ino)
+
+    def _went(self, act: Act, outcome: Outcome, action: Action, ino: int) -> None:
+        if outcome.kind in _AT_TARGET and act.kind is not ActKind.SHARE:
+            self.set_aside[outcome.sequence] = SetAside(outcome=outcome, act=act, action=action, ino=ino)
+        if outcome.kind is OutcomeKind.DONE and act.takes:
+            self.taken[outcome.sequence] = outcome
+
+    def _is_back(self, sequence: int) -> None:
+        self.set_aside.pop(sequence, None)
+        self.taken.pop(sequence, None)
+
+    def _expired(self, act: Act, outcome: Outcome, ino: int) -> None:
+        if outcome.kind in _OVER:
+            self.set_aside.pop(act.of, None)
+        else:
+            self.set_aside[act.of] = replace(self.set_aside[act.of], held=outcome.detail, ino=ino)
