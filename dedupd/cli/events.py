@@ -8,8 +8,10 @@ from typing import assert_never
 
 from dedupd.cli.asking import client_of
 from dedupd.cli.printing import Output, escaped, local_time
-from dedupd.core.wording import percent_text
+from dedupd.core.wording import bytes_text, count_text, percent_text
 from dedupd.protocol.events import (
+    CleanedReturnedEvent,
+    CleanupFinishedEvent,
     DegradedEvent,
     DuplicateFoundEvent,
     EventMessage,
@@ -57,10 +59,24 @@ def _story(event: EventMessage) -> str:  # noqa: PLR0911 - one for each kind
             )
         case DegradedEvent():
             return f"degraded, {event.what}: {event.message}"
+        case CleanupFinishedEvent():
+            return _cleanup_story(event)
+        case CleanedReturnedEvent():
+            there = "is still there" if event.is_kept_there else "is not there any more"
+            return f"{event.path}: back, cleaned up on {event.cleaned_at[:10]}; {event.kept} {there}"
         case GapEvent():
             return f"events after {event.after} and before {event.oldest} are no longer kept: see `dedupctl report`"
         case _:
             assert_never(event)
+
+
+def _cleanup_story(event: CleanupFinishedEvent) -> str:
+    plan = f" {event.plan[:12]}" if event.plan else ""
+    counts = (("in conflict", event.conflicts), ("failed", event.failed), ("not tried", event.skipped))
+    left = "".join(f", {count:,} {words}" for words, count in counts if count)
+    stopped = f"; stopped: {event.stopped}" if event.stopped else ""
+    done = count_text(event.done, "file", "files")
+    return f"{event.run}{plan}: {done} done ({bytes_text(event.size_bytes)}){left}{stopped}"
 
 
 def _say_lost(trouble: str) -> None:

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence as Sequence_
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from dedupd.core.alert_text import Known, arrivals_title, duplicate_line, listed, scan_opening, scan_title
+from dedupd.core.alert_text import (
+    Known,
+    arrivals_title,
+    cleanup_body,
+    cleanup_title,
+    duplicate_line,
+    listed,
+    returned_line,
+    returned_title,
+    scan_opening,
+    scan_title,
+)
 from dedupd.core.events import (
+    CleanedReturned,
+    CleanupFinished,
     Degraded,
     DuplicateFound,
     Event,
@@ -22,7 +35,7 @@ from dedupd.core.events import (
     RootSuspect,
     ScanFinished,
 )
-from dedupd.core.records import DUPLICATE_RELATIONS, Relation, RootId, Sequence
+from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, FilePath, Relation, RootId, Sequence
 from dedupd.core.wording import count_text, path_words
 
 LINES_A_MESSAGE = 10  # a phone shows about as many; the count and the events tell the rest
@@ -30,6 +43,7 @@ EVENTS_A_MESSAGE = 50  # carried along for hooks; bounds the memory of what wait
 DEGRADED_AGAIN_S = 86_400.0  # no event says "well again", so the same trouble is told once a day
 SCAN_QUIET_S = 300.0  # a finished scan is summed up after this even while other work keeps the backlog from emptying
 RETRY_DELAYS_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)  # then every hour
+RETURNED_KEPT = 10_000  # files that came back, remembered until they are told as duplicates too; about 2 MB
 GIVE_UP_S = 86_400.0  # a duplicate of yesterday is no news
 
 
@@ -38,6 +52,8 @@ class AlertKind(StrEnum):
 
     DUPLICATES = "duplicates"  # files that arrived
     SCAN_DUPLICATES = "scan-duplicates"  # what a scan found, summed up
+    RETURNED = "returned"  # files that a clean-up had taken away
+    CLEANUP = "clean-up"  # one that did not go as planned, or that no person started
     ROOT_SUSPECT = "root-suspect"
     ROOT_ONLINE = "root-online"
     DEGRADED = "degraded"
@@ -91,7 +107,7 @@ def lane_of(event: Event) -> Lane:
 
 @dataclass(slots=True, kw_only=True)
 class _Gathered:
-    """Duplicates on their way into one message."""
+    """Duplicates, or files that came back, on their way into one message."""
 
     first: Sequence
     path: bytes
@@ -103,12 +119,13 @@ class _Gathered:
     lines: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    def add(self, event: Event, fact: DuplicateFound, now_s: float, known: Known) -> None:
+    def add(self, event: Event, fact: DuplicateFound | CleanedReturned, now_s: float, known: Known) -> None:
         self.latest_s = now_s
         self.count += 1
         self.size_bytes += fact.size_bytes
         if len(self.lines) < LINES_A_MESSAGE:
-            self.lines.append(duplicate_line(fact, known))
+            told = returned_line(fact, known) if isinstance(fact, CleanedReturned) else duplicate_line(fact, known)
+            self.lines.append(told)
         if len(self.events) < EVENTS_A_MESSAGE:
             self.events.append(event)
 
@@ -118,14 +135,17 @@ class AlertRules:
 
     def __init__(self, policy: AlertPolicy) -> None:
         self._policy = policy
-        self._arrivals: _Gathered | None = None
-        self._last_arrival_s: float | None = None
+        self._arrivals: dict[AlertKind, _Gathered] = {}  # DUPLICATES and RETURNED
+        self._last_arrival_s: dict[AlertKind, float] = {}
+        self._returned: set[tuple[FilePath, ContentId]] = set()  # told as back, so not as duplicates as well
         self._scans: dict[RootId, _Gathered] = {}
         self._finished_scans: dict[RootId, bytes] = {}  # root → its path, until the backlog is done
         self._suspect: set[RootId] = set()
         self._degraded: dict[tuple[str, str], float] = {}  # what and the message without its figures → when told
 
-    def take(self, event: Event, *, now_s: float, known: Known) -> AlertMessage | None:
+    def take(  # noqa: PLR0911 - one for each kind of event
+        self, event: Event, *, now_s: float, known: Known
+    ) -> AlertMessage | None:
         """Note an event; a message when it is to be told at once."""
         match event.fact:
             case DuplicateFound() as fact:
@@ -140,6 +160,10 @@ class AlertRules:
                 return _root_online(event, fact)
             case Degraded() as fact:
                 return self._degradation(event, fact, now_s)
+            case CleanedReturned() as fact:
+                return self._return(event, fact, now_s, known)
+            case CleanupFinished() as fact:
+                return _cleanup_finished(event, fact)
             case RootSuspect() | FileSetAside():  # told already; and `dedupctl problems` shows what was set aside
                 pass
         return None
@@ -152,9 +176,10 @@ class AlertRules:
             is_backlog_done: nothing is pending in the store, and every event has been taken.
         """
         messages = []
-        if self._arrivals is not None and now_s >= self._arrivals_due_s(self._arrivals):
-            messages.append(_arrivals_message(self._arrivals))
-            self._arrivals = None
+        for kind, arrivals in list(self._arrivals.items()):
+            if now_s >= self._arrivals_due_s(arrivals):
+                messages.append(_arrivals_message(kind, arrivals))
+                del self._arrivals[kind]
         for root, scan in list(self._scans.items()):
             quiet_s = now_s - scan.latest_s
             if root in self._finished_scans:
@@ -170,7 +195,7 @@ class AlertRules:
 
     def next_due_s(self) -> float | None:
         """When arrivals are next due; None when none are gathered. Scans depend on the backlog instead."""
-        return None if self._arrivals is None else self._arrivals_due_s(self._arrivals)
+        return min((self._arrivals_due_s(arrivals) for arrivals in self._arrivals.values()), default=None)
 
     @property
     def holds_scans(self) -> bool:
@@ -180,13 +205,16 @@ class AlertRules:
     def oldest_held(self, lane: Lane) -> Sequence | None:
         """The oldest event of a lane that no message has carried off yet."""
         if lane is Lane.NEWS:
-            return None if self._arrivals is None else self._arrivals.first
+            return min((arrivals.first for arrivals in self._arrivals.values()), default=None)
         return min((scan.first for scan in self._scans.values()), default=None)
 
     def _arrivals_due_s(self, arrivals: _Gathered) -> float:
         return min(arrivals.latest_s + self._policy.quiet_s, arrivals.began_s + self._policy.gather_at_most_s)
 
     def _duplicate(self, event: Event, fact: DuplicateFound, now_s: float, known: Known) -> AlertMessage | None:
+        if (fact.path, fact.content) in self._returned:
+            self._returned.discard((fact.path, fact.content))
+            return None
         if fact.matches[0].relation not in self._policy.relations:
             return None
         if fact.origin is Origin.SCAN:
@@ -195,13 +223,26 @@ class AlertRules:
                 self._scans[fact.path.root] = scan
                 scan.add(event, fact, now_s, known)
             return None
-        is_calm = self._last_arrival_s is None or now_s - self._last_arrival_s >= self._policy.quiet_s
-        self._last_arrival_s = now_s
-        arrivals = self._arrivals or _begin(event, fact, now_s, known)
+        return self._arrival(AlertKind.DUPLICATES, event, fact, now_s, known)
+
+    def _return(self, event: Event, fact: CleanedReturned, now_s: float, known: Known) -> AlertMessage | None:
+        if len(self._returned) >= RETURNED_KEPT:
+            self._returned.clear()
+        self._returned.add((fact.path, fact.content))
+        return self._arrival(AlertKind.RETURNED, event, fact, now_s, known)
+
+    def _arrival(
+        self, kind: AlertKind, event: Event, fact: DuplicateFound | CleanedReturned, now_s: float, known: Known
+    ) -> AlertMessage | None:
+        """The first of a kind is told at once, what follows it is gathered."""
+        last_s = self._last_arrival_s.get(kind)
+        is_calm = last_s is None or now_s - last_s >= self._policy.quiet_s
+        self._last_arrival_s[kind] = now_s
+        arrivals = self._arrivals.get(kind) or _begin(event, fact, now_s, known)
         arrivals.add(event, fact, now_s, known)
-        if is_calm and self._arrivals is None:
-            return _arrivals_message(arrivals)
-        self._arrivals = arrivals
+        if is_calm and kind not in self._arrivals:
+            return _arrivals_message(kind, arrivals)
+        self._arrivals[kind] = arrivals
         return None
 
     def _degradation(self, event: Event, fact: Degraded, now_s: float) -> AlertMessage | None:
@@ -242,7 +283,8 @@ def summary(messages: Sequence_[AlertMessage]) -> AlertMessage:
     """Several messages that were held back, as one."""
     if len(messages) == 1:
         return messages[0]
-    lines = [m.body if m.kind is AlertKind.DUPLICATES and m.count == 1 else m.title for m in messages]
+    of_files = {AlertKind.DUPLICATES, AlertKind.RETURNED}
+    lines = [m.body if m.kind in of_files and m.count == 1 else m.title for m in messages]
     return AlertMessage(
         kind=AlertKind.SUMMARY,
         title=f"{len(messages):,} more alerts",
@@ -255,15 +297,16 @@ def summary(messages: Sequence_[AlertMessage]) -> AlertMessage:
     )
 
 
-def _begin(event: Event, fact: DuplicateFound, now_s: float, known: Known) -> _Gathered:
+def _begin(event: Event, fact: DuplicateFound | CleanedReturned, now_s: float, known: Known) -> _Gathered:
     path = known.absolute(fact.path)
     return _Gathered(first=event.sequence, path=path, name=fact.path.name, began_s=now_s, latest_s=now_s)
 
 
-def _arrivals_message(arrivals: _Gathered) -> AlertMessage:
+def _arrivals_message(kind: AlertKind, arrivals: _Gathered) -> AlertMessage:
+    title = returned_title if kind is AlertKind.RETURNED else arrivals_title
     return AlertMessage(
-        kind=AlertKind.DUPLICATES,
-        title=arrivals_title(arrivals.count, arrivals.name),
+        kind=kind,
+        title=title(arrivals.count, arrivals.name),
         body=listed(arrivals.lines, arrivals.count),
         path=arrivals.path,
         count=arrivals.count,
@@ -292,6 +335,15 @@ def _root_suspect(event: Event, fact: RootSuspect) -> AlertMessage:
         f" dedupctl roots accept {path_words(fact.root_path)}"
     )
     return _single(event, AlertKind.ROOT_SUSPECT, title, body, fact.root_path)
+
+
+def _cleanup_finished(event: Event, fact: CleanupFinished) -> AlertMessage | None:
+    """None for one that went as planned and that a person started, who has seen it."""
+    is_urgent = bool(fact.conflicts or fact.failed or fact.stopped)
+    if not is_urgent and not (fact.is_automatic and fact.done):
+        return None
+    message = _single(event, AlertKind.CLEANUP, cleanup_title(fact), cleanup_body(fact), None)
+    return replace(message, is_urgent=is_urgent)
 
 
 def _root_online(event: Event, fact: RootOnline) -> AlertMessage:

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dedupd.core.events import DuplicateFound, Match
+from dedupd.core.cleanup_plan import RunKind
+from dedupd.core.events import CleanedReturned, CleanupFinished, DuplicateFound, Match
 from dedupd.core.records import ContentId, ContentRecord, FilePath, Relation, RootId
-from dedupd.core.wording import bytes_text, count_text, path_words, percent_text
+from dedupd.core.wording import bytes_text, count_text, date_text, path_words, percent_text
+
+_RUN_WORDS = {RunKind.APPLY: "Clean-up", RunKind.UNDO: "Undo", RunKind.EXPIRE: "Expiry of the quarantine"}
+_DONE_WORDS = {RunKind.APPLY: "set aside", RunKind.UNDO: "put back", RunKind.EXPIRE: "deleted for good"}
+_PLAN_DIGITS = 12  # enough to name a plan to dedupctl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +35,39 @@ class Known:
         path = self.root_paths.get(root, b"")
         return path.rstrip(b"/").rpartition(b"/")[2] or path
 
+    def near(self, absolute: bytes, root: RootId) -> bytes:
+        """An absolute path as one says it of a file in a root: below it, with another root's name, or as it is."""
+        for other, path in self.root_paths.items():
+            base = path.rstrip(b"/") + b"/"
+            if absolute.startswith(base):
+                below = absolute.removeprefix(base)
+                return below if other == root else self.root_name(other) + b"/" + below
+        return absolute
+
 
 def duplicate_line(fact: DuplicateFound, known: Known) -> str:
     """IMG_2210.jpg in Phone is a smaller copy of 2019/Italy/IMG_2210.jpg (re-encoded, 99 %)."""
     best = fact.matches[0]
-    place = fact.path.directory or known.root_name(fact.path.root)
-    where = f" in {path_words(place)}" if place else ""
     original = best.path.relative()
     if best.path.root != fact.path.root:
         original = known.root_name(best.path.root) + b"/" + original
     others = len(fact.matches) - 1
     more = f", and matches {count_text(others, 'more file', 'more files')}" if others else ""
     claim, detail = _claim(fact, best, known)
-    return f"{path_words(fact.path.name)}{where} {claim} {path_words(original)}{detail}{more}"
+    return f"{_file_words(fact.path, known)} {claim} {path_words(original)}{detail}{more}"
+
+
+def returned_line(fact: CleanedReturned, known: Known) -> str:
+    """IMG_1.jpg in Phone is back: you cleaned it up on 3 May 2026, and 2019/Italy/IMG_1.jpg is still there."""
+    kept = path_words(known.near(fact.kept, fact.path.root))
+    there = f"and {kept} is still there" if fact.is_kept_there else f"but {kept}, which you kept, is not there any more"
+    return f"{_file_words(fact.path, known)} is back: you cleaned it up on {date_text(fact.cleaned_at_ns)}, {there}"
+
+
+def _file_words(path: FilePath, known: Known) -> str:
+    """IMG_1.jpg in Phone."""
+    place = path.directory or known.root_name(path.root)
+    return path_words(path.name) + (f" in {path_words(place)}" if place else "")
 
 
 def _claim(fact: DuplicateFound, best: Match, known: Known) -> tuple[str, str]:
@@ -72,6 +97,33 @@ def _size_word(subject: ContentId, original: ContentId, known: Known) -> str:
 def arrivals_title(count: int, first_name: bytes) -> str:
     """The title over duplicates that arrived."""
     return f"Duplicate photo: {path_words(first_name)}" if count == 1 else f"{count:,} new photos are duplicates"
+
+
+def returned_title(count: int, first_name: bytes) -> str:
+    """The title over files that came back."""
+    return f"Back again: {path_words(first_name)}" if count == 1 else f"{count:,} photos that you cleaned up are back"
+
+
+def cleanup_title(fact: CleanupFinished) -> str:
+    """The title over how a run ended."""
+    run, left = _RUN_WORDS[fact.run], fact.conflicts + fact.failed
+    if fact.stopped:
+        return f"{run} stopped early"
+    if left:
+        return f"{run}: {count_text(left, 'file was', 'files were')} left as they are"
+    return f"{run}: {count_text(fact.done, 'file', 'files')} {_DONE_WORDS[fact.run]}"
+
+
+def cleanup_body(fact: CleanupFinished) -> str:
+    """Why it stopped, how many files of what became what, and how to go back."""
+    lines = [fact.stopped] if fact.stopped else []
+    done = f"{count_text(fact.done, 'file', 'files')} ({bytes_text(fact.bytes_)}) {_DONE_WORDS[fact.run]}"
+    counts = ((fact.conflicts, "not as planned"), (fact.failed, "refused by the system"), (fact.skipped, "not tried"))
+    left = "".join(f", {count:,} {words}" for count, words in counts if count)
+    lines.append(f"{done}{left}." + (" Those are where they were." if left else ""))
+    if fact.run is RunKind.APPLY and fact.done:
+        lines.append(f"To put all back: dedupctl undo {fact.plan[:_PLAN_DIGITS]}")
+    return "\n".join(lines)
 
 
 def scan_title(count: int, root_name: bytes) -> str:

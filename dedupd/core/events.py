@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.records import ContentId, FilePath, ProblemCode, Relation, RootId, Sequence
 
 
@@ -90,7 +91,45 @@ class Degraded:
     message: str
 
 
-Fact = DuplicateFound | FileSetAside | RootSuspect | RootOnline | ScanFinished | Degraded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupFinished:
+    """A run of the actor ended: a plan was applied or undone, or the quarantine expired."""
+
+    plan: str  # hex; "" for an expiry over all plans
+    run: RunKind
+    done: int  # files
+    conflicts: int
+    failed: int
+    skipped: int
+    bytes_: int  # of the files done: set aside, restored or deleted
+    stopped: str  # why it ended early, one sentence; "" when it did not
+    is_automatic: bool = False  # a policy started it, no person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanedReturned:
+    """A content that a clean-up took away has a file again. Told once each time that a path brings it."""
+
+    path: FilePath
+    content: ContentId
+    size_bytes: int
+    origin: Origin
+    cleaned_at_ns: int  # CLOCK_REALTIME
+    plan: str  # hex
+    kept: bytes  # absolute path of the file that stayed then
+    is_kept_there: bool  # whether that file is still there
+
+
+Fact = (
+    DuplicateFound
+    | FileSetAside
+    | RootSuspect
+    | RootOnline
+    | ScanFinished
+    | Degraded
+    | CleanupFinished
+    | CleanedReturned
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from dedupd.core.events import FileSetAside
+from dedupd.core.events import CleanedReturned, FileSetAside
 from dedupd.core.grouping import Tie
 from dedupd.core.ports import Descriptor, LibraryTransaction, NewContent, PreviewCache, ReadFile
 from dedupd.core.records import (
@@ -114,12 +114,38 @@ class Catalogue:
             )
         )
         was_only_touched = self._expected.pop(path, None) == content.id
+        if not (is_link or was_moved or was_only_touched):
+            self._tell_returned(txn, done, content)
         matches = same_bytes_matches(copies, content.id)
         if is_link or was_moved or was_only_touched or not matches:
             return
         fact = duplicate_found(path, content, done.work.origin, matches + tied_matches(txn, self._ties(content.id)))
         if fact is not None:
             txn.append(fact, self._clock.wall_ns())
+
+    def _tell_returned(self, txn: LibraryTransaction, done: Done, content: ContentRecord) -> None:
+        """Say that a content that was cleaned up has a file again; the one that was kept for it does not count."""
+        stone, path = txn.tombstone(content.digest), done.work.path
+        if stone is None or stone.kept == done.work.absolute:
+            return
+        fact = CleanedReturned(
+            path=path,
+            content=content.id,
+            size_bytes=content.size_bytes,
+            origin=done.work.origin,
+            cleaned_at_ns=stone.cleaned_at_ns,
+            plan=stone.plan,
+            kept=stone.kept,
+            is_kept_there=self._holds_a_file(stone.kept),
+        )
+        txn.append(fact, self._clock.wall_ns())
+
+    def _holds_a_file(self, path: bytes) -> bool:
+        """Whether something is at an absolute path; a disk that does not answer has not lost it."""
+        try:
+            return self._stat_of(path) is not None
+        except OSError:
+            return True
 
     def set_aside(self, txn: LibraryTransaction, done: Done, problem: Problem) -> None:
         """Record why the file is not indexed and when to try again; told once for each kind of trouble."""

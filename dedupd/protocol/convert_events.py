@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from dedupd.core.events import (
+    CleanedReturned,
+    CleanupFinished,
     Degraded,
     DuplicateFound,
     Event,
@@ -18,6 +20,8 @@ from dedupd.core.events import (
 from dedupd.core.records import RootId
 from dedupd.protocol.convert import absolute_path
 from dedupd.protocol.events import (
+    CleanedReturnedEvent,
+    CleanupFinishedEvent,
     DegradedEvent,
     DuplicateFoundEvent,
     EventMatch,
@@ -30,7 +34,9 @@ from dedupd.protocol.events import (
 from dedupd.protocol.text import path_b64, path_text, utc_text
 
 
-def event_message(event: Event, root_paths: Mapping[RootId, bytes]) -> EventMessage:
+def event_message(  # noqa: PLR0911 - one for each kind
+    event: Event, root_paths: Mapping[RootId, bytes]
+) -> EventMessage:
     """The wire form of an event; a path whose root is not in `root_paths` stays relative."""
     sequence, at_ns, at = event.sequence, event.at_ns, utc_text(event.at_ns)
     match event.fact:
@@ -85,6 +91,10 @@ def event_message(event: Event, root_paths: Mapping[RootId, bytes]) -> EventMess
             )
         case Degraded() as fact:
             return DegradedEvent(sequence=sequence, at=at, at_ns=at_ns, what=fact.what, message=fact.message)
+        case CleanupFinished() as fact:
+            return _cleanup_finished(event, fact)
+        case CleanedReturned() as fact:
+            return _cleaned_returned(event, fact, root_paths)
         case _:
             assert_never(event.fact)
 
@@ -103,6 +113,43 @@ def _duplicate_found(event: Event, fact: DuplicateFound, root_paths: Mapping[Roo
         origin=fact.origin,
         group=fact.group,
         matches=tuple(_event_match(match, root_paths) for match in fact.matches),
+    )
+
+
+def _cleanup_finished(event: Event, fact: CleanupFinished) -> CleanupFinishedEvent:
+    return CleanupFinishedEvent(
+        sequence=event.sequence,
+        at=utc_text(event.at_ns),
+        at_ns=event.at_ns,
+        plan=fact.plan,
+        run=fact.run,
+        done=fact.done,
+        conflicts=fact.conflicts,
+        failed=fact.failed,
+        skipped=fact.skipped,
+        size_bytes=fact.bytes_,
+        stopped=fact.stopped,
+        is_automatic=fact.is_automatic,
+    )
+
+
+def _cleaned_returned(event: Event, fact: CleanedReturned, root_paths: Mapping[RootId, bytes]) -> CleanedReturnedEvent:
+    path = absolute_path(fact.path, root_paths)
+    return CleanedReturnedEvent(
+        sequence=event.sequence,
+        at=utc_text(event.at_ns),
+        at_ns=event.at_ns,
+        path=path_text(path),
+        path_b64=path_b64(path),
+        root=fact.path.root,
+        content=fact.content,
+        size_bytes=fact.size_bytes,
+        origin=fact.origin,
+        cleaned_at=utc_text(fact.cleaned_at_ns),
+        plan=fact.plan,
+        kept=path_text(fact.kept),
+        kept_b64=path_b64(fact.kept),
+        is_kept_there=fact.is_kept_there,
     )
 
 

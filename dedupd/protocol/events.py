@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dedupd.protocol.fields import OriginName, ProblemName, RelationName
+from dedupd.protocol.fields import OriginName, ProblemName, RelationName, RunName
 
 
 class EventMatch(Struct, frozen=True, kw_only=True):
@@ -99,6 +99,42 @@ class DegradedEvent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="de
     message: str
 
 
+class CleanupFinishedEvent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="cleanup-finished"):
+    """A plan was applied or undone, or the quarantine expired; `run` says which."""
+
+    sequence: int
+    at: str
+    at_ns: int
+    plan: str  # "" for an expiry over all plans
+    run: RunName
+    done: int  # files
+    conflicts: int
+    failed: int
+    skipped: int
+    size_bytes: int  # of the files done
+    stopped: str  # why it ended early; "" when it did not
+    is_automatic: bool  # a policy started it, no person
+
+
+class CleanedReturnedEvent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="cleaned-returned"):
+    """A content that a clean-up took away has a file again. Told once each time that a path brings it."""
+
+    sequence: int
+    at: str
+    at_ns: int
+    path: str
+    path_b64: str | UnsetType = UNSET
+    root: int
+    content: int
+    size_bytes: int
+    origin: OriginName
+    cleaned_at: str
+    plan: str
+    kept: str  # the file that stayed then
+    kept_b64: str | UnsetType = UNSET
+    is_kept_there: bool  # whether that file is still there
+
+
 class GapEvent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
     """Events after `after` and before `oldest` are no longer kept: ask /v1/report for the whole truth.
 
@@ -117,6 +153,8 @@ EventMessage = (
     | RootOnlineEvent
     | ScanFinishedEvent
     | DegradedEvent
+    | CleanupFinishedEvent
+    | CleanedReturnedEvent
     | GapEvent
 )
 
@@ -127,5 +165,7 @@ EVENT_KINDS = (
     "root-online",
     "scan-finished",
     "degraded",
+    "cleanup-finished",
+    "cleaned-returned",
     "gap",
 )

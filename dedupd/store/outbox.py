@@ -11,7 +11,10 @@ from typing import assert_never
 
 import msgspec
 
+from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.events import (
+    CleanedReturned,
+    CleanupFinished,
     Degraded,
     DuplicateFound,
     Event,
@@ -91,7 +94,41 @@ class _DegradedRow(msgspec.Struct, array_like=True, frozen=True, tag="degraded")
     message: str
 
 
-_EventRow = _DuplicateFoundRow | _FileSetAsideRow | _RootSuspectRow | _RootOnlineRow | _ScanFinishedRow | _DegradedRow
+class _CleanupFinishedRow(msgspec.Struct, array_like=True, frozen=True, tag="cleanup-finished"):
+    at_ns: int
+    plan: str
+    run: RunKind
+    done: int
+    conflicts: int
+    failed: int
+    skipped: int
+    bytes_: int
+    stopped: str
+    is_automatic: bool
+
+
+class _CleanedReturnedRow(msgspec.Struct, array_like=True, frozen=True, tag="cleaned-returned"):
+    at_ns: int
+    path: _PathRow
+    content: int
+    size_bytes: int
+    origin: Origin
+    cleaned_at_ns: int
+    plan: str
+    kept: bytes
+    is_kept_there: bool
+
+
+_EventRow = (
+    _DuplicateFoundRow
+    | _FileSetAsideRow
+    | _RootSuspectRow
+    | _RootOnlineRow
+    | _ScanFinishedRow
+    | _DegradedRow
+    | _CleanupFinishedRow
+    | _CleanedReturnedRow
+)
 _event_decoder: msgspec.msgpack.Decoder[_EventRow] = msgspec.msgpack.Decoder(_EventRow)
 
 
@@ -106,7 +143,7 @@ def event_from(key: bytes, body: bytes) -> Event:
     return Event(sequence=keys.sequence_of(key), at_ns=row.at_ns, fact=_fact(row))
 
 
-def _row(fact: Fact, at_ns: int) -> _EventRow:
+def _row(fact: Fact, at_ns: int) -> _EventRow:  # noqa: PLR0911 - one for each kind
     match fact:
         case DuplicateFound():
             return _DuplicateFoundRow(
@@ -137,11 +174,36 @@ def _row(fact: Fact, at_ns: int) -> _EventRow:
             )
         case Degraded():
             return _DegradedRow(at_ns, fact.what, stored_text(fact.message))
+        case CleanupFinished():
+            return _CleanupFinishedRow(
+                at_ns=at_ns,
+                plan=fact.plan,
+                run=fact.run,
+                done=fact.done,
+                conflicts=fact.conflicts,
+                failed=fact.failed,
+                skipped=fact.skipped,
+                bytes_=fact.bytes_,
+                stopped=stored_text(fact.stopped),
+                is_automatic=fact.is_automatic,
+            )
+        case CleanedReturned():
+            return _CleanedReturnedRow(
+                at_ns=at_ns,
+                path=_path_row(fact.path),
+                content=fact.content,
+                size_bytes=fact.size_bytes,
+                origin=fact.origin,
+                cleaned_at_ns=fact.cleaned_at_ns,
+                plan=fact.plan,
+                kept=fact.kept,
+                is_kept_there=fact.is_kept_there,
+            )
         case _:
             assert_never(fact)
 
 
-def _fact(row: _EventRow) -> Fact:
+def _fact(row: _EventRow) -> Fact:  # noqa: PLR0911 - one for each kind
     match row:
         case _DuplicateFoundRow():
             return DuplicateFound(
@@ -172,6 +234,29 @@ def _fact(row: _EventRow) -> Fact:
             )
         case _DegradedRow():
             return Degraded(what=row.what, message=row.message)
+        case _CleanupFinishedRow():
+            return CleanupFinished(
+                plan=row.plan,
+                run=row.run,
+                done=row.done,
+                conflicts=row.conflicts,
+                failed=row.failed,
+                skipped=row.skipped,
+                bytes_=row.bytes_,
+                stopped=row.stopped,
+                is_automatic=row.is_automatic,
+            )
+        case _CleanedReturnedRow():
+            return CleanedReturned(
+                path=_path(row.path),
+                content=ContentId(row.content),
+                size_bytes=row.size_bytes,
+                origin=row.origin,
+                cleaned_at_ns=row.cleaned_at_ns,
+                plan=row.plan,
+                kept=row.kept,
+                is_kept_there=row.is_kept_there,
+            )
         case _:
             assert_never(row)
 

@@ -6,13 +6,17 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from fakes.vector_library import VectorLibrary
 
 from dedupd.core import stat_key
+from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.events import (
+    CleanedReturned,
+    CleanupFinished,
     Degraded,
     DuplicateFound,
     Fact,
@@ -208,7 +212,32 @@ FACTS: list[Fact] = [
     RootOnline(root=ROOT, root_path=b"/photos", was_accepted=True),
     ScanFinished(root=ROOT, root_path=b"/photos", files=5, added=4, changed=3, missing=2, duration_s=0.5),
     Degraded(what="watching", message="raise fs.inotify.max_user_watches"),
+    CleanupFinished(
+        plan="ab" * 32,
+        run=RunKind.UNDO,
+        done=9,
+        conflicts=1,
+        failed=2,
+        skipped=3,
+        bytes_=2**40,
+        stopped="three files were not as planned",
+        is_automatic=True,
+    ),
+    CleanedReturned(
+        path=path_of(b"\xff.jpg"),
+        content=ContentId(4),
+        size_bytes=17,
+        origin=Origin.SCAN,
+        cleaned_at_ns=1_700_000_000_000_000_000,
+        plan="cd" * 32,
+        kept=b"/cards/\xff/a.jpg",
+        is_kept_there=True,
+    ),
 ]
+
+
+def test_every_kind_of_fact_is_among_those_that_are_told_here() -> None:
+    assert {type(fact) for fact in FACTS} == set(get_args(Fact))
 
 
 # ---------------------------------------------------------------------------------------------------- transactions

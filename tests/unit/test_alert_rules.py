@@ -21,7 +21,10 @@ from dedupd.core.alert_rules import (
     summary,
 )
 from dedupd.core.alert_text import Known
+from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.events import (
+    CleanedReturned,
+    CleanupFinished,
     Degraded,
     DuplicateFound,
     Event,
@@ -331,6 +334,111 @@ def test_a_degradation_alerts_once_a_day_whatever_its_figures():
 def test_a_file_set_aside_is_no_alert():
     fact = FileSetAside(path=FilePath(root=PHOTOS, directory=b"", name=b"x"), code=ProblemCode.DAMAGED, detail="no end")
     assert Rules().take(event(1, fact), 0.0) is None
+
+
+# -------------------------------------------------------------------------------------------------------- clean-up
+
+
+def returned(sequence, name=b"IMG_1.jpg", *, root=PHOTOS, kept=b"/srv/Photos/2019/IMG_1.jpg", there=True, subject=2):
+    fact = CleanedReturned(
+        path=FilePath(root=root, directory=b"Phone", name=name),
+        content=ContentId(subject),
+        size_bytes=1_000_000,
+        origin=Origin.ARRIVAL,
+        cleaned_at_ns=1_777_766_400_000_000_000,
+        plan="ab" * 32,
+        kept=kept,
+        is_kept_there=there,
+    )
+    return event(sequence, fact)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "and 2019/IMG_1.jpg is still there"),
+        ({"root": PHONE}, "and Photos/2019/IMG_1.jpg is still there"),
+        ({"kept": b"/srv/Photos2/x.jpg"}, "and /srv/Photos2/x.jpg is still there"),
+        ({"there": False}, "but 2019/IMG_1.jpg, which you kept, is not there any more"),
+    ],
+)
+def test_a_file_that_came_back_says_when_it_went_and_what_was_kept(changes, line):
+    message = Rules().take(returned(1, **changes), 0.0)
+    assert (message.kind, message.title) == (AlertKind.RETURNED, "Back again: IMG_1.jpg")
+    assert message.body == "IMG_1.jpg in Phone is back: you cleaned it up on 3 May 2026, " + line
+
+
+def test_files_that_come_back_are_gathered_apart_from_duplicates():
+    rules = Rules(quiet_s=10, gather_at_most_s=60)
+    assert rules.take(returned(1), 0.0).count == 1
+    assert rules.take(duplicate(2), 0.0).kind is AlertKind.DUPLICATES
+    for n in range(12):
+        assert rules.take(returned(10 + n, b"%d.jpg" % n), 1.0) is None
+    assert rules.take(duplicate(30), 5.0) is None
+    assert rules.rules.oldest_held(Lane.NEWS) == 10
+    assert rules.rules.next_due_s() == 11.0
+    (back,) = rules.due(11.0)
+    assert (back.kind, back.title, back.count) == (AlertKind.RETURNED, "12 photos that you cleaned up are back", 12)
+    assert rules.rules.oldest_held(Lane.NEWS) == 30
+    (copies,) = rules.due(15.0)
+    assert (copies.kind, copies.first) == (AlertKind.DUPLICATES, 30)
+    assert rules.rules.next_due_s() is None
+
+
+@pytest.mark.parametrize("origin", Origin)
+def test_what_is_told_as_back_is_not_told_as_a_duplicate_too(origin):
+    rules = Rules()
+    rules.take(returned(1, b"IMG_2210.jpg"), 0.0)
+    assert rules.take(duplicate(2, origin=origin), 100.0) is None
+    assert not rules.rules.holds_scans
+    assert rules.take(duplicate(3), 200.0), "the next time it is one"
+    rules.take(returned(4, b"IMG_2210.jpg"), 300.0)
+    assert rules.take(duplicate(5, subject=3), 400.0), "the same path with another picture"
+
+
+def finished(run=RunKind.APPLY, **changes):
+    numbers = {"done": 0, "conflicts": 0, "failed": 0, "skipped": 0, "bytes_": 0, "stopped": ""} | changes
+    return event(7, CleanupFinished(plan="0123456789abcdef" * 4, run=run, **numbers))
+
+
+@pytest.mark.parametrize("run", RunKind)
+def test_a_run_that_a_person_started_and_that_went_well_is_no_alert(run):
+    assert Rules().take(finished(run, done=12, bytes_=34_000_000, skipped=3), 0.0) is None
+    assert Rules().take(finished(run), 0.0) is None
+
+
+def test_a_run_that_did_not_go_as_planned_alerts_at_once():
+    message = Rules().take(finished(done=12, bytes_=34_000_000, conflicts=1, failed=2, skipped=40), 0.0)
+    assert (message.kind, message.is_urgent) == (AlertKind.CLEANUP, True)
+    assert message.title == "Clean-up: 3 files were left as they are"
+    told, way_back = message.body.splitlines()
+    assert told.startswith("12 files (34 MB) set aside, 1 not as planned, 2 refused by the system, 40 not tried. Those")
+    assert way_back == "To put all back: dedupctl undo 0123456789ab"
+
+
+def test_a_run_that_stopped_early_says_why_first():
+    message = Rules().take(finished(RunKind.EXPIRE, stopped="The disk does not answer.", skipped=5), 0.0)
+    assert message.title == "Expiry of the quarantine stopped early"
+    assert message.body.splitlines() == [
+        "The disk does not answer.",
+        "0 files (0 bytes) deleted for good, 5 not tried. Those are where they were.",
+    ]
+
+
+def test_a_run_that_a_policy_started_is_told_when_it_took_something():
+    message = Rules().take(finished(done=1, bytes_=5, is_automatic=True), 0.0)
+    assert (message.title, message.is_urgent) == ("Clean-up: 1 file set aside", False)
+    assert message.body == "1 file (5 bytes) set aside.\nTo put all back: dedupctl undo 0123456789ab"
+    assert Rules().take(finished(is_automatic=True), 0.0) is None
+
+
+def test_alerts_about_clean_up_wait_for_no_scan():
+    assert lane_of(returned(1)) is lane_of(finished()) is Lane.NEWS
+
+
+def test_a_summary_tells_what_came_back_in_full():
+    one = Rules().take(returned(4), 0.0)
+    assert summary([one, replace(one, title="9 more", count=9)]).body.splitlines() == [one.body, "9 more"]
 
 
 # ------------------------------------------------------------------------------------------------ limits and retries

@@ -5,14 +5,30 @@ import queue
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from dedupd.api.event_stream import MAX_STREAMS, EventStreams
+from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.errors import RetryError
-from dedupd.core.events import Degraded, DuplicateFound, Match, Origin, ScanFinished
-from dedupd.core.records import FilePath, Relation, RootId
-from dedupd.protocol.events import DegradedEvent, DuplicateFoundEvent, GapEvent
+from dedupd.core.events import (
+    CleanedReturned,
+    CleanupFinished,
+    Degraded,
+    DuplicateFound,
+    Match,
+    Origin,
+    ScanFinished,
+)
+from dedupd.core.records import ContentId, FilePath, Relation, RootId
+from dedupd.protocol.events import (
+    CleanedReturnedEvent,
+    CleanupFinishedEvent,
+    DegradedEvent,
+    DuplicateFoundEvent,
+    GapEvent,
+)
 
 DEADLINE_S = 10.0
 
@@ -209,3 +225,48 @@ def test_scan_results_reach_the_client_whole(stand):
     stand.tell(scan)
     (event,) = stand.client.events(0, follow=False)
     assert (event.files, event.added, event.changed, event.missing, event.duration_s) == (9, 1, 2, 3, 0.5)
+
+
+def clean_up_facts(root):
+    finished = CleanupFinished(
+        plan="ab" * 32, run=RunKind.APPLY, done=4, conflicts=3, failed=0, skipped=1, bytes_=10**9, stopped="enough"
+    )
+    returned = CleanedReturned(
+        path=FilePath(root=root, directory=b"", name=b"back.jpg"),
+        content=ContentId(2),
+        size_bytes=7,
+        origin=Origin.SCAN,
+        cleaned_at_ns=1_777_766_400_000_000_000,
+        plan="ab" * 32,
+        kept=b"/elsewhere/\xff.jpg",
+        is_kept_there=True,
+    )
+    return finished, returned
+
+
+def test_clean_up_is_told_with_what_became_of_its_files(stand):
+    stand.tell(*clean_up_facts(stand.add_root("photos")))
+    run, back = stand.client.events(0, follow=False)
+    assert isinstance(run, CleanupFinishedEvent)
+    assert (run.run, run.done, run.conflicts, run.failed, run.skipped) == ("apply", 4, 3, 0, 1)
+    assert (run.size_bytes, run.stopped, run.is_automatic) == (10**9, "enough", False)
+    assert isinstance(back, CleanedReturnedEvent)
+    assert (back.path, back.origin, back.is_kept_there) == (str(stand.base / "photos/back.jpg"), "scan", True)
+    assert (back.kept, back.cleaned_at) == (r"/elsewhere/\xff.jpg", "2026-05-03T00:00:00.000000Z")
+
+
+def test_clean_up_is_one_line_for_a_person(album, dedupctl):
+    finished, returned = clean_up_facts(album.roots["photos"])
+    gone = replace(returned, is_kept_there=False)
+    undone = CleanupFinished(
+        plan="", run=RunKind.EXPIRE, done=1, conflicts=0, failed=0, skipped=0, bytes_=5, stopped=""
+    )
+    sequences = album.tell(finished, returned, gone, undone)
+    said = dedupctl("events", "--after", str(sequences[0] - 1))
+    path = album.base / "photos" / "back.jpg"
+    assert [line.rpartition("  ")[2] for line in said.out.splitlines()] == [
+        "apply abababababab: 4 files done (1.0 GB), 3 in conflict, 1 not tried; stopped: enough",
+        rf"{path}: back, cleaned up on 2026-05-03; /elsewhere/\xff.jpg is still there",
+        rf"{path}: back, cleaned up on 2026-05-03; /elsewhere/\xff.jpg is not there any more",
+        "expire: 1 file done (5 bytes)",
+    ]

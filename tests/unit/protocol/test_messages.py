@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dedupd.core import events as core_events
 from dedupd.core import records
+from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.events import Event, Match, Origin
 from dedupd.core.ports import Activity, WatchState
 from dedupd.core.records import FilePath, ProblemCode, Relation, RootId, RootState
@@ -40,6 +41,19 @@ FACTS = [
         root=RootId(1), root_path=b"/photos", files=1, added=1, changed=0, missing=0, duration_s=1.5
     ),
     core_events.Degraded(what="index", message="rebuilding"),
+    core_events.CleanupFinished(
+        plan="ab12", run=RunKind.APPLY, done=9, conflicts=1, failed=0, skipped=2, bytes_=10**12, stopped="a reason"
+    ),
+    core_events.CleanedReturned(
+        path=PATH,
+        content=2,
+        size_bytes=7,
+        origin=Origin.ARRIVAL,
+        cleaned_at_ns=10**18,
+        plan="ab12",
+        kept=b"/photos/\xff.jpg",
+        is_kept_there=False,
+    ),
 ]
 
 
@@ -96,6 +110,16 @@ def test_each_fact_has_an_event_and_survives_the_wire():
 def test_a_match_carries_its_similarity_and_its_probability():
     message = event_message(Event(sequence=1, at_ns=10**18, fact=FACTS[0]), ROOT_PATHS)
     assert [(match.similarity, match.probability) for match in message.matches] == [(0.9, 0.75)]
+
+
+def test_what_came_back_names_the_file_that_was_kept_exactly():
+    message = event_message(Event(sequence=1, at_ns=10**18, fact=FACTS[-1]), ROOT_PATHS)
+    assert (message.path, message.kept, message.cleaned_at[:10]) == (
+        "/photos/a/x.jpg",
+        r"/photos/\xff.jpg",
+        "2001-09-09",
+    )
+    assert base64.b64decode(message.kept_b64) == b"/photos/\xff.jpg"
 
 
 def test_event_kinds_are_all_told_apart():

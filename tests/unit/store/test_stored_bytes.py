@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from dedupd.core.events import Degraded, DuplicateFound, Event, Match, Origin
+from dedupd.core.cleanup_plan import RunKind
+from dedupd.core.events import CleanedReturned, CleanupFinished, Degraded, DuplicateFound, Event, Match, Origin
 from dedupd.core.ports import VectorChange
 from dedupd.core.records import (
     Box,
@@ -111,6 +112,27 @@ EVENT = Event(
         group=ContentId(1),
     ),
 )
+FINISHED = CleanupFinished(
+    plan="ab12",
+    run=RunKind.EXPIRE,
+    done=1,
+    conflicts=2,
+    failed=3,
+    skipped=4,
+    bytes_=5,
+    stopped="full",
+    is_automatic=True,
+)
+RETURNED = CleanedReturned(
+    path=PATH,
+    content=ContentId(300),
+    size_bytes=17,
+    origin=Origin.ARRIVAL,
+    cleaned_at_ns=16,
+    plan="ab12",
+    kept=b"/photos/\xff",
+    is_kept_there=True,
+)
 VERDICT = NotDuplicate(a=b"\1" * 32, b=b"\2" * 32, said_at_ns=14)
 PIN = Pin(digest=b"\3" * 32, path=PATH, said_at_ns=15)
 TOMBSTONE = Tombstone(digest=b"\4" * 32, cleaned_at_ns=16, plan="ab12", path=b"/photos/\xff", kept=b"/photos/a")
@@ -148,6 +170,11 @@ GOLDEN = {
         "afe0324898af6475706c69636174652d666f756e640c9307c406323032342fffc409494d475f312e6a7067cd012c11a4"
         "7363616e91959307c406323032342fffc409494d475f312e6a706701ab73616d652d706978656c73cb3ff00000000000"
         "00cb3fe000000000000001"
+    ),
+    "finished": ("1fd942019bb0636c65616e75702d66696e69736865640ca461623132a66578706972650102030405a466756c6cc3"),
+    "returned": (
+        "e38527ec9ab0636c65616e65642d72657475726e65640c9307c406323032342fffc409494d475f312e6a7067cd012c11"
+        "a76172726976616c10a461623132c4092f70686f746f732fffc3"
     ),
     "verdict": "9bb93a43910e",
     "pin": "5bcc7b45929307c406323032342fffc409494d475f312e6a70670f",
@@ -211,6 +238,8 @@ def test_records_are_written_as_schema_1_says() -> None:
         "edge": frame.framed(EDGE_KEY, content_codec.edge_body(EDGE)),
         "root": frame.framed(ROOT_KEY, codec.root_body(ROOT)),
         "event": frame.framed(EVENT_KEY, outbox.event_body(EVENT.fact, EVENT.at_ns)),
+        "finished": frame.framed(EVENT_KEY, outbox.event_body(FINISHED, 12)),
+        "returned": frame.framed(EVENT_KEY, outbox.event_body(RETURNED, 12)),
         "verdict": frame.framed(VERDICT_KEY, verdict_codec.verdict_body(VERDICT)),
         "pin": frame.framed(PIN.digest, verdict_codec.pin_body(PIN)),
         "tombstone": frame.framed(TOMBSTONE.digest, verdict_codec.tombstone_body(TOMBSTONE)),
@@ -231,6 +260,8 @@ def test_records_of_schema_1_are_read() -> None:
     assert content_codec.edge_from(EDGE_KEY, body_of("edge", "edges", EDGE_KEY)) == EDGE
     assert codec.root_from(ROOT_KEY, body_of("root", "roots", ROOT_KEY)) == ROOT
     assert outbox.event_from(EVENT_KEY, body_of("event", "outbox", EVENT_KEY)) == EVENT
+    for name, fact in (("finished", FINISHED), ("returned", RETURNED)):
+        assert outbox.event_from(EVENT_KEY, body_of(name, "outbox", EVENT_KEY)) == replace(EVENT, fact=fact)
     assert verdict_codec.verdict_from(VERDICT_KEY, body_of("verdict", "verdicts", VERDICT_KEY)) == VERDICT
     assert verdict_codec.pin_from(PIN.digest, body_of("pin", "pins", PIN.digest)) == PIN
     tombstone = body_of("tombstone", "tombstones", TOMBSTONE.digest)
