@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blake3 import blake3
+from fakes.cleanup import PlainCleanup
 from fakes.control import MODEL, StillControl
 from fakes.groups import FixedGroups
 from fakes.image_reader import NOW_NS, PrefixReader, decoded_image
 from fakes.matcher import LaidMatcher
 from fakes.report_source import LibraryReports
 
+from dedupd.api.admins import Admins
 from dedupd.api.app import Application
 from dedupd.api.listen import ListeningSocket, bind_socket
 from dedupd.api.server import ApiServer
@@ -55,7 +57,11 @@ class Stand:
     groups: FixedGroups
     control: StillControl
     previews: DiskPreviewCache
+    cleanup: PlainCleanup | None
+    admins: Admins | None = None
+    bodies: dict[bytes, bytes] = field(default_factory=dict)  # absolute path → what the library says is there
     roots: dict[str, RootId] = field(default_factory=dict)
+    app: Application | None = None
     server: ApiServer | None = None
     listening: ListeningSocket | None = None
     max_image_bytes: int = 1024 * 1024
@@ -69,7 +75,7 @@ class Stand:
         return Client(self.socket_path)
 
     def start(self):
-        app = Application(
+        self.app = Application(
             library=self.library,
             reader=self.reader,
             matcher=self.matcher,
@@ -79,9 +85,11 @@ class Stand:
             previews=self.previews,
             upload_dir=self.base,
             max_image_bytes=self.max_image_bytes,
+            cleanup=self.cleanup,
+            admins=self.admins,
         )
         self.listening = bind_socket(self.socket_path)
-        self.server = ApiServer(app, self.listening.socket)
+        self.server = ApiServer(self.app, self.listening.socket)
         self.server.start()
 
     def stop(self) -> bool:
@@ -117,6 +125,8 @@ class Stand:
         directory, _, name = relative.rpartition(b"/")
         path = FilePath(root=self.roots[root], directory=directory, name=name)
         size_bytes = 7 if body is None else len(body)
+        if body is not None and not missing:
+            self.bodies[self.path(root, relative)] = body
         with self.library.transaction() as txn:
             content = None
             if body is not None:
@@ -152,6 +162,18 @@ class Stand:
         problem = Problem(code=code, detail=detail, at_ns=NOW_NS, retry_at_ns=None)
         self.add_file(root, relative, None, problem=problem)
 
+    def write_to_disk(self):
+        """Write the photos that the library knows, as it knows them."""
+        for path, body in self.bodies.items():
+            file = Path(os.fsdecode(path))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(body)
+            os.utime(file, ns=(NOW_NS, NOW_NS))
+
+    def on_disk(self):
+        """What is on disk now, as `bodies`."""
+        return {path: Path(os.fsdecode(path)).read_bytes() for path in self.bodies if os.path.lexists(path)}
+
     def tell(self, *facts):
         with self.library.transaction() as txn:
             return [txn.append(fact, NOW_NS) for fact in facts]
@@ -160,14 +182,16 @@ class Stand:
 @contextmanager
 def running_stand(base) -> Iterator[Stand]:
     library = LmdbLibrary(base / "state", map_bytes=64 * 1024 * 1024)
+    groups = FixedGroups()
     stand = Stand(
         base=base,
         library=library,
         reader=PrefixReader(),
         matcher=LaidMatcher(library),
-        groups=FixedGroups(),
+        groups=groups,
         control=StillControl(library),
         previews=DiskPreviewCache(base / "previews"),
+        cleanup=PlainCleanup(library=library, groups=groups, base=base / "quarantine", now_ns=NOW_NS),
     )
     stand.start()
     yield stand
@@ -193,6 +217,13 @@ def shared_album(tmp_path_factory) -> Iterator[Stand]:
     """The same for tests that only ask: started once, as a start and a stop take half a second."""
     with running_stand(tmp_path_factory.mktemp("shared")) as stand:
         yield filled(stand)
+
+
+@pytest.fixture
+def cleanable(album) -> Stand:
+    """The album with its photos on disk, so that they can be cleaned up."""
+    album.write_to_disk()
+    return album
 
 
 def filled(stand) -> Stand:

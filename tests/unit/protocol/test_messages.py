@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dedupd.core import cleanup_plan, records
 from dedupd.core import events as core_events
-from dedupd.core import records
 from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.events import Event, Match, Origin
 from dedupd.core.ports import Activity, WatchState
 from dedupd.core.records import FilePath, ProblemCode, Relation, RootId, RootState
 from dedupd.core.report import Report, ReportFile, ReportGroup
 from dedupd.core.side_by_side import Standing
-from dedupd.protocol import events, names, requests
+from dedupd.protocol import cleanup, events, names, requests
 from dedupd.protocol.convert import absolute_path
 from dedupd.protocol.convert_events import event_message
 from dedupd.protocol.report import report_message
 from dedupd.protocol.status import RootsMessage
-from dedupd.protocol.text import camera_text, path_b64, path_text, utc_text
+from dedupd.protocol.text import camera_text, cell_text, path_b64, path_text, utc_text
 
 PATH = FilePath(root=RootId(1), directory=b"a", name=b"x.jpg")
 ROOT_PATHS = {RootId(1): b"/photos"}
@@ -67,6 +67,12 @@ FACTS = [
         (names.ORIGINS, Origin),
         (names.PROBLEM_CODES, ProblemCode),
         (names.STANDINGS, Standing),
+        (names.ACTIONS, cleanup_plan.Action),
+        (names.ROLES, cleanup_plan.Role),
+        (names.SPARED, cleanup_plan.Spared),
+        (names.PLAN_STATES, cleanup_plan.PlanState),
+        (names.RUNS, cleanup_plan.RunKind),
+        (names.OUTCOMES, cleanup_plan.OutcomeKind),
     ],
 )
 def test_the_words_of_the_wire_are_those_of_core(words, enumeration):
@@ -76,6 +82,30 @@ def test_the_words_of_the_wire_are_those_of_core(words, enumeration):
 def test_the_duplicate_relations_are_those_of_core():
     assert set(names.DUPLICATE_RELATIONS) == set(records.DUPLICATE_RELATIONS)
     assert typing.get_args(requests.DuplicateRelation) == names.DUPLICATE_RELATIONS
+
+
+def test_the_actions_that_can_be_asked_for_are_those_of_core():
+    assert typing.get_args(requests.ActionWord) == names.ACTIONS
+
+
+def test_the_lines_of_a_run_are_all_told_apart():
+    tags = {kind.__struct_config__.tag for kind in typing.get_args(cleanup.RunMessage)}
+    assert tags == set(cleanup.RUN_MESSAGE_KINDS)
+
+
+@pytest.mark.parametrize("short", ["conflicts", "failed", "skipped"])
+def test_a_run_of_which_something_was_left_is_not_whole(short):
+    end = cleanup.RunEndMessage(
+        run="apply", plan="", done=3, conflicts=0, failed=0, skipped=0, size_bytes=1, stopped=""
+    )
+    assert end.is_whole
+    assert not msgspec.structs.replace(end, **{short: 1}).is_whole
+    assert not msgspec.structs.replace(end, stopped="three conflicts").is_whole
+
+
+@pytest.mark.parametrize(("text", "cell"), [("=1+1", "'=1+1"), ("'", "''"), ("/p/a.jpg", "/p/a.jpg"), ("", "")])
+def test_no_cell_is_taken_for_a_formula(text, cell):
+    assert cell_text(text) == cell
 
 
 @given(st.binary())
