@@ -71,6 +71,8 @@ def metadata_facts(a: Capture, b: Capture) -> tuple[Fact, ...]:
         ),
         _fact("position", "recorded" if a.has_gps else None, "recorded" if b.has_gps else None),
         _fact("software", a.software, b.software),
+        _fact("rating", _stars(a), _stars(b)),
+        _fact("colour profile", "its own" if a.has_icc else None, "its own" if b.has_icc else None),
     )
     return tuple(fact for fact in lines if fact.a is not None or fact.b is not None)
 
@@ -105,6 +107,10 @@ def _capture_fact(name: str, a: str | None, b: str | None, only_a: Capture, only
     if capture_contradiction(only_a, only_b) is None:
         return fact
     return Fact(name=name, a=a, b=b, standing=Standing.CONTRADICTS)
+
+
+def _stars(capture: Capture) -> str | None:
+    return None if capture.rating is None else f"{capture.rating} of 5"
 
 
 def _moment_of(capture: Capture) -> Capture:

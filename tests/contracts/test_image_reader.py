@@ -25,7 +25,7 @@ import skimage.data
 from fakes.bench import PlayedReader
 from fakes.bench import encoded as played
 from fakes.image_reader import PICTURE, PrefixReader
-from PIL import Image
+from PIL import Image, ImageCms
 
 from dedupd.core.errors import RetryError
 from dedupd.core.illustration import Illustrated, SheetFormat, SheetWords
@@ -44,7 +44,7 @@ from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.limits import DecodeLimits
 
 LIMIT_S = 30.0
-ORIENTATION = 0x0112
+ORIENTATION, RATING = 0x0112, 0x4746
 # What a camera held that way stores: applying the orientation to it gives the upright picture back.
 STORED_AS = {
     1: None,
@@ -161,6 +161,22 @@ def test_all_eight_orientations_give_the_upright_picture(reader: DecodePool, tmp
         image = image_of(read(reader, written(tmp_path, encoded(stored, fmt, exif=exif.tobytes(), **options))))
         assert (image.width_px, image.height_px) == (128, 100), orientation
         assert np.abs(image.small - expected).mean() < 6, orientation
+
+
+def test_what_only_this_file_carries_is_told(reader: DecodePool, tmp_path: Path) -> None:
+    """A rating, a colour profile and an appended video: clean-up must not take the only copy that has them."""
+    exif = Image.Exif()
+    exif[RATING] = 5
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    still = encoded(PHOTO, "JPEG", quality=90)
+    rich = encoded(PHOTO, "JPEG", quality=90, exif=exif.tobytes(), icc_profile=lab)
+    video = b"\0\0\0\x18ftypmp42" + bytes(5000)
+    told = [
+        (image.capture.rating, image.capture.has_icc, image.trailing_bytes)
+        for data in (still, rich, still + video)
+        for image in [image_of(read(reader, written(tmp_path, data)))]
+    ]
+    assert told == [(None, False, 0), (5, True, 0), (None, False, len(video))]
 
 
 def test_a_small_picture_is_not_enlarged(reader: DecodePool, tmp_path: Path) -> None:

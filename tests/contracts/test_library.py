@@ -130,11 +130,14 @@ def new_content(seed: int, image_digest: bytes | None = None) -> NewContent:
             width_px=4032,
             height_px=3024,
             image_digest=image_digest,
-            capture=Capture(taken_at_ms=-5, make="Nïkon", exposure_s=1 / 250, iso=100, has_gps=True),
+            capture=Capture(
+                taken_at_ms=-5, make="Nïkon", exposure_s=1 / 250, iso=100, has_gps=True, rating=4, has_icc=True
+            ),
             quality=Quality(sharpness=12.5, information=6.25, jpeg_quality=92),
             decoder="test",
             small=np.zeros((4, 4, 3), np.uint8),
             preview=b"",
+            trailing_bytes=2**33,
         ),
         descriptor=Descriptor(stored=unit_rows(seed, 2), queries=unit_rows(seed, 5)),
         first_seen_ns=99,
@@ -565,6 +568,7 @@ def test_a_content_is_described_until_it_is_linked(library: Library) -> None:
         decoder=image.decoder,
         stage=ContentStage.DESCRIBED,
         first_seen_ns=99,
+        trailing_bytes=2**33,
     )
     with library.view() as view:
         assert view.content(content.id) == view.content_by_digest(content.digest) == content

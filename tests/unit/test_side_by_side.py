@@ -18,6 +18,8 @@ SHOT = Capture(
     image_id="17",
     has_gps=True,
     software="camera",
+    rating=4,
+    has_icc=True,
 )
 OTHERS = {
     "taken": {"taken_at_ms": 1_714_564_800_500},
@@ -43,6 +45,7 @@ def test_the_same_notes_are_the_same_everywhere():
     assert set(standings(SHOT, SHOT).values()) == {Standing.SAME}
     facts = {fact.name: fact.a for fact in metadata_facts(SHOT, SHOT)}
     assert (facts["taken"], facts["exposure"], facts["aperture"]) == ("2024-05-01 12:00:00.250", "1/250 s", "f/2.8")
+    assert (facts["rating"], facts["colour profile"]) == ("4 of 5", "its own")
 
 
 @pytest.mark.parametrize("name", OTHERS)
