@@ -25,6 +25,11 @@ _SUM_DIGITS = 32  # half of BLAKE3-256
 _FILE_MODE = 0o600
 
 
+def has_history(directory: Path) -> bool:
+    """Whether any run was ever journalled here; opens nothing."""
+    return any(directory.glob(f"*{_SUFFIX}"))
+
+
 class Journal:
     """See the module. Used by one thread at a time; `begin` a file before `append`."""
 
