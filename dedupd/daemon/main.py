@@ -78,6 +78,18 @@ def make_parser() -> argparse.ArgumentParser:
     scan.add_argument("--quiet", action="store_true", help="print nothing but errors")
     scan.add_argument("--problems", action="store_true", help="list every file that could not be read")
 
+    actor = commands.add_parser(
+        "actor",
+        help="act on files by approved plans; started by the daemon or by systemd",
+        description="The only process that renames or links photos. Nobody needs to start it by hand.",
+    )
+    actor.add_argument("--directory", type=Path, required=True, metavar="DIR", help="where its journal is kept")
+    actor.add_argument("--socket", type=Path, metavar="PATH", help="where to listen, if nobody passes a socket")
+    actor.add_argument("--listen-fd", type=int, metavar="N", help="a listening socket that the parent passes")
+    actor.add_argument("--for-user", action="append", default=[], metavar="NAME", help="whose daemon may ask")
+    actor.add_argument("--keep-days", type=float, default=30.0, metavar="N", help="how long the quarantine keeps files")
+    actor.add_argument("--idle-exit", type=float, default=60.0, metavar="S", help="end when idle so long (default: 60)")
+
     check = commands.add_parser("check", parents=[common], help="verify every record of the store; needs no daemon")
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
     check.add_argument("--system", action="store_true", help="check the service's store")
@@ -93,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _run(arguments)
             case "scan":
                 return _scan(arguments)
+            case "actor":
+                return _actor(arguments)
             case _:
                 return _check(arguments)
     except DedupdError as error:
@@ -160,6 +174,23 @@ def _scan(arguments: argparse.Namespace) -> int:
     except InterruptedScanError:
         print("dedupd: interrupted. What was done is kept; the same command goes on from there.", file=sys.stderr)
         return 130
+    return 0
+
+
+def _actor(arguments: argparse.Namespace) -> int:
+    from dedupd.daemon.actor import ActorOptions, run_actor  # noqa: PLC0415 - `--help` needs no actor
+
+    set_up_logging("info")
+    run_actor(
+        ActorOptions(
+            directory=arguments.directory,
+            listen_fd=arguments.listen_fd,
+            socket_path=arguments.socket,
+            for_users=tuple(arguments.for_user),
+            keep_days=arguments.keep_days,
+            idle_exit_s=arguments.idle_exit,
+        )
+    )
     return 0
 
 

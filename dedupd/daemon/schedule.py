@@ -15,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from dedupd.core.errors import StopError
 from dedupd.daemon.build import Engine
+from dedupd.daemon.clean_up import CleanUp
 from dedupd.daemon.log import fields
 from dedupd.pipeline.housekeep import purge_missing, retry_set_aside, sweep_orphans, trim_outbox
 from dedupd.pipeline.stage import OnCrash
@@ -27,11 +28,13 @@ _SNAPSHOT_EVERY_S = 900
 _SCAN_JITTER = 0.25  # of the interval, so that two boxes on one NAS do not scan in step
 
 
-def make_schedule(engine: Engine, on_crash: OnCrash) -> BackgroundScheduler:
+def make_schedule(engine: Engine, clean_up: CleanUp, on_crash: OnCrash) -> BackgroundScheduler:
     """Every job of the daemon, not started yet."""
     scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(2)}, timezone=UTC)
 
-    def add(name: str, every_s: float, work: Callable[[], object], *, jitter_s: float = 0.0) -> None:
+    def add(
+        name: str, every_s: float, work: Callable[[], object], *, jitter_s: float = 0.0, first_s: float | None = None
+    ) -> None:
         scheduler.add_job(
             _guarded(name, work, on_crash),
             IntervalTrigger(seconds=max(1, round(every_s)), jitter=round(jitter_s) or None),
@@ -39,7 +42,7 @@ def make_schedule(engine: Engine, on_crash: OnCrash) -> BackgroundScheduler:
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,
-            next_run_time=datetime.now(UTC) + timedelta(seconds=every_s),
+            next_run_time=datetime.now(UTC) + timedelta(seconds=every_s if first_s is None else first_s),
         )
 
     settings = engine.settings
@@ -48,6 +51,8 @@ def make_schedule(engine: Engine, on_crash: OnCrash) -> BackgroundScheduler:
     add("retry", _RETRY_EVERY_S, lambda: _retry(engine))
     add("housekeeping", _HOUSEKEEPING_EVERY_S, lambda: tidy(engine))
     add("snapshot", _SNAPSHOT_EVERY_S, engine.save_snapshot)
+    add("clean-up", settings.cleanup.auto_every_h * 3600, clean_up.work_by_the_clock)
+    add("clean-up news", _HOUSEKEEPING_EVERY_S, clean_up.catch_up, first_s=0.0)
     return scheduler
 
 

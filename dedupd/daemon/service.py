@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from dedupd.alerts.watcher import AlertWatcher
+from dedupd.api.admins import Admins
 from dedupd.api.app import Application
 from dedupd.api.listen import ListeningSocket, bind_socket, inherited_socket
 from dedupd.api.server import ApiServer
@@ -23,6 +24,7 @@ from dedupd.core.errors import ConfigError, StopError
 from dedupd.core.ignore_rules import IgnoreRules
 from dedupd.daemon.alerting import make_alert_watcher
 from dedupd.daemon.build import Engine, build_engine
+from dedupd.daemon.clean_up import make_clean_up
 from dedupd.daemon.control import DaemonControl
 from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.log import fields
@@ -111,6 +113,8 @@ class Service:
     def _serve(self, engine: Engine, listening: ListeningSocket) -> None:
         _refuse_unknown(engine, self._options.roots)
         control = DaemonControl(engine)
+        clean_up = make_clean_up(engine)
+        cleaning = self._options.settings.cleanup
         app = Application(
             library=engine.library,
             reader=engine.reader,
@@ -120,10 +124,13 @@ class Service:
             reports=EngineReports(engine),
             previews=engine.previews,
             upload_dir=engine.state_dir,
+            cleanup=clean_up.cleanup,
+            admins=Admins.named(cleaning.admins),
+            quarantine_s=cleaning.quarantine_days * 86_400,
         )
         server = ApiServer(app, listening.socket)
         alerts = make_alert_watcher(self._options.settings.alerts, engine)
-        schedule = make_schedule(engine, self._crashes.report)
+        schedule = make_schedule(engine, clean_up, self._crashes.report)
         alerts.start()
         engine.start(self._options.roots)
         server.start()
@@ -147,6 +154,7 @@ class Service:
             schedule.shutdown(wait=False)
             alerts.stop(_STOP_STAGE_S)
             server.stop(_STOP_STAGE_S)
+            clean_up.close()
 
     def _loop(self, engine: Engine, control: DaemonControl, server: ApiServer, alerts: AlertWatcher) -> AlertWatcher:
         """Wait for signals and crashes; returns the alert watcher that is in use at the end."""

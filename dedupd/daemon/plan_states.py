@@ -1,0 +1,57 @@
+"""What became of each plan, as the actor's outcomes tell it. Owns a memory of them, read once when first asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from dedupd.core.cleanup_plan import Outcome, OutcomeKind, PlanState, RunKind
+from dedupd.core.cleanup_ports import Actor
+
+_AT_ONCE = 4096
+_BACK = frozenset({OutcomeKind.DONE, OutcomeKind.RESTORED_BESIDE})
+
+
+class PlanStates:
+    """Thread-safe."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+        self._lock = threading.Lock()
+        self._seen = 0  # sequence of the last outcome
+        self._gone: dict[str, set[tuple[int, bytes]]] = {}  # plan → files that it took and that are not back
+        self._undone: set[str] = set()  # plans of which something was put back
+
+    def of(self, plan: str) -> PlanState:
+        """READY, APPLIED or UNDONE; whether it is too old is another question."""
+        with self._lock:
+            self._read_on()
+            if plan not in self._gone:
+                return PlanState.READY
+            return PlanState.UNDONE if plan in self._undone and not self._gone[plan] else PlanState.APPLIED
+
+    def take(self, outcomes: Iterable[Outcome]) -> None:
+        """Take outcomes in as they come."""
+        with self._lock:
+            self._read_on()
+            self._take(outcomes)
+
+    def _read_on(self) -> None:
+        while outcomes := self._actor.outcomes(self._seen, _AT_ONCE):
+            self._take(outcomes)
+
+    def _take(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.sequence <= self._seen:
+                continue
+            self._seen = outcome.sequence
+            match outcome.run:
+                case RunKind.APPLY:
+                    taken = self._gone.setdefault(outcome.plan, set())
+                    if outcome.kind is OutcomeKind.DONE:
+                        taken.add((outcome.item, outcome.path))
+                case RunKind.UNDO if outcome.kind in _BACK:
+                    self._gone.get(outcome.plan, set()).discard((outcome.item, outcome.path))
+                    self._undone.add(outcome.plan)
+                case _:
+                    pass
