@@ -43,11 +43,18 @@ class Components:
 
     def remove_edge(self, a: ContentId, b: ContentId) -> None:
         """Take one edge out; unknown edges are no error."""
-        if b not in self._neighbours.get(a, ()):
-            return
-        self._neighbours[a].discard(b)
-        self._neighbours[b].discard(a)
-        self._rebuild(self._members.pop(self._find(a)))
+        self.remove_edges([(a, b)])
+
+    def remove_edges(self, edges: Iterable[tuple[ContentId, ContentId]]) -> None:
+        """Take edges out together: each component that they touch is made anew once, not once an edge."""
+        touched: set[ContentId] = set()
+        for a, b in edges:
+            if b in self._neighbours.get(a, ()):
+                self._neighbours[a].discard(b)
+                self._neighbours[b].discard(a)
+                touched.add(self._find(a))
+        for representative in touched:
+            self._rebuild(self._members.pop(representative))
 
     def component(self, content: ContentId) -> list[ContentId]:
         """All contents connected to this one, itself included; just itself when it has no edge."""

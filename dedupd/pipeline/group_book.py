@@ -58,24 +58,27 @@ class GroupBook:
     def _look_again(self, pairs: Iterable[tuple[ContentId, ContentId]]) -> None:
         """Make pairs what the store says of them, so that whoever comes last is right in whatever order they come."""
         with self._lock, self._library.view() as view:
+            apart: list[tuple[ContentId, ContentId]] = []
             for one, other in pairs:
                 edge = view.edge(one, other)
                 if edge is not None and edge.relation.is_duplicate and not is_rejected(view, one, other):
                     self._join(edge)
                 else:
-                    self._part(one, other)
+                    apart.append((one, other))
+            self._part(apart)
 
     def _join(self, edge: Edge) -> None:
         _tie(self._ties, edge)
         self._components.add_edge(edge.a, edge.b)
 
-    def _part(self, one: ContentId, other: ContentId) -> None:
-        for near, far in ((one, other), (other, one)):
-            ties = self._ties.get(near, {})
-            ties.pop(far, None)
-            if not ties:
-                self._ties.pop(near, None)
-        self._components.remove_edge(one, other)
+    def _part(self, pairs: list[tuple[ContentId, ContentId]]) -> None:
+        for one, other in pairs:
+            for near, far in ((one, other), (other, one)):
+                ties = self._ties.get(near, {})
+                ties.pop(far, None)
+                if not ties:
+                    self._ties.pop(near, None)
+        self._components.remove_edges(pairs)
 
     def remove(self, content: ContentId) -> None:
         """Forget a content and its ties."""

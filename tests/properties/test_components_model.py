@@ -51,6 +51,16 @@ class ComponentsAgainstNaive(RuleBasedStateMachine):
         self.components.remove_edge(a, b)
         self.edges.discard((min(a, b), max(a, b)))
 
+    @rule(pairs=st.lists(st.tuples(NODES, NODES), max_size=12))
+    def remove_edges(self, pairs):
+        self.components.remove_edges(pairs)
+        self.edges -= {(min(a, b), max(a, b)) for a, b in pairs}
+
+    @rule()
+    def remove_all_edges(self):
+        self.components.remove_edges(sorted(self.edges))
+        self.edges = set()
+
     @invariant()
     def same_as_from_scratch(self):
         expected = naive_components(self.edges)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,19 @@ class VerdictsAgainstScratch(RuleBasedStateMachine):
         assert was_said == ((min(one, other), max(one, other)) in self.said)
         self.said.discard((min(one, other), max(one, other)))
         self.hear(self.book.withdraw, one, other)
+
+    @rule(seeds=st.sets(SEEDS, min_size=2), is_said=st.booleans())
+    def judge_a_whole_group(self, seeds: set[int], is_said: bool) -> None:
+        both = list(combinations(sorted(seeds), 2))
+        with self.library.transaction() as txn:
+            for one, other in both:
+                if is_said:
+                    txn.put_verdict(NotDuplicate(a=digest_of(one), b=digest_of(other), said_at_ns=1))
+                else:
+                    txn.remove_verdict(digest_of(one), digest_of(other))
+        self.said = self.said | set(both) if is_said else self.said - set(both)
+        known = [pair for one, other in both if (pair := self.pair(one, other)) is not None]
+        (self.book.reject if is_said else self.book.withdraw)(known)
 
     def hear(self, tell, one: int, other: int) -> None:
         pair = self.pair(one, other)
