@@ -17,7 +17,7 @@ import dedupd
 SOURCES = Path(dedupd.__file__).parent
 SUITES = Path(__file__).parent
 
-HOMES = ("core/ports.py", "alerts/channels.py", "api/report_source.py")
+HOMES = ("core/ports.py", "core/cleanup_ports.py", "alerts/channels.py", "api/report_source.py")
 PART_OF = {"LibraryView": "Library", "LibraryTransaction": "Library"}  # got from it, so its suite covers them
 
 

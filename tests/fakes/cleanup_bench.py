@@ -47,6 +47,7 @@ class Bench:
         self.calls = calls or FileCalls()
         self.now_ns = START_NS
         self.told: list[Outcome] = []
+        self._actor: LocalActor | None = None
 
     # ------------------------------------------------------------------------------------------------------- files
 
@@ -132,13 +133,20 @@ class Bench:
     # ------------------------------------------------------------------------------------------------------- acting
 
     def actor(self, calls: FileCalls | None = None) -> LocalActor:
-        """A new actor over the bench's journal, as after a start."""
-        return LocalActor(
+        """A new actor over the bench's journal, as after a start; the one before it is closed."""
+        self.close()
+        self._actor = LocalActor(
             self.directory / "journal",
             calls or self.calls,
             lambda: self.now_ns,
             data_home=bytes(self.directory / "home"),
         )
+        return self._actor
+
+    def close(self) -> None:
+        """Close the actor under way."""
+        if self._actor is not None:
+            self._actor.close()
 
     def apply(self, plan: Plan, actor: LocalActor | None = None) -> RunEnd:
         return (actor or self.actor()).apply(name_of(plan), plan, self.told.append)
