@@ -52,6 +52,7 @@ class Tie(NamedTuple):
     similarity: float  # 0 … 1
     probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
     is_overlaid: bool = False  # the content whose tie this is carries text or a watermark that the other lacks
+    covers: float = 1.0  # 0 … 1, share of the other's area that the content whose tie this is shows
 
 
 ChooseKeeper = Callable[[Iterable[ContentId]], tuple[ContentId, str]]

@@ -15,6 +15,7 @@ from dedupd.core.standing import richness, standing, strongest_part
 KEEP_POLICY = "best"
 
 _OVERLAY_COSTS = 6.0  # points of `standing`: as much as losing five sixths of the pixels
+_PART_COSTS = 12.0  # points for the share of the picture that it lacks, beside the pixels that are lost with it
 _NEAR = 1e-4  # points of `standing`; nearer is the rounding of figures, and other things decide
 
 
@@ -25,6 +26,7 @@ class Candidate:
     content: ContentRecord
     paths: tuple[bytes, ...]  # present files, relative to their roots; may be empty
     overlaid_share: float = 0.0  # 0 … 1, of its verified pairs those that show text or a watermark added to it
+    lacks_share: float = 0.0  # 0 … 1, of a verified pair's other picture what this one does not show, borders apart
     is_pinned: bool = False  # a person said to keep it
 
 
@@ -77,7 +79,7 @@ def _format_rank(candidate: Candidate) -> int:
 
 
 def _points(candidate: Candidate) -> float:
-    return standing(candidate.content) - _overlay_costs(candidate)
+    return standing(candidate.content) - _overlay_costs(candidate) - _part_costs(candidate)
 
 
 def _overlay_costs(candidate: Candidate) -> float:
@@ -85,12 +87,20 @@ def _overlay_costs(candidate: Candidate) -> float:
     return _OVERLAY_COSTS * candidate.overlaid_share
 
 
+def _part_costs(candidate: Candidate) -> float:
+    return _PART_COSTS * candidate.lacks_share
+
+
 def _strongest_words(better: Candidate, worse: Candidate) -> str:
     part = strongest_part(better.content, worse.content)
     gained = part.points(better.content) - part.points(worse.content)
-    if gained < _overlay_costs(worse) - _overlay_costs(better):
+    bare = _overlay_costs(worse) - _overlay_costs(better)
+    whole = _part_costs(worse) - _part_costs(better)
+    if max(bare, whole) <= gained:
+        return part.words(better.content, worse.content)
+    if bare > whole:
         return "without the text or watermark on the other"
-    return part.words(better.content, worse.content)
+    return "it shows more of the picture, the other is cropped"
 
 
 def _has_plain_name(candidate: Candidate) -> bool:

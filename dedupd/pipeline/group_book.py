@@ -17,6 +17,8 @@ from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, Edge, Relation
 from dedupd.core.union_find import Components
 from dedupd.pipeline.said import is_rejected, rejected_pairs
 
+_LEAST_LACK = 0.02  # of the area; below it is the inaccuracy of alignment
+
 
 class GroupBook:
     """Implements the `Groups` port."""
@@ -153,8 +155,10 @@ def _tie(ties: dict[ContentId, dict[ContentId, Tie]], edge: Edge) -> None:
     """Enter a pair of duplicates at both its ends."""
     tie = Tie(edge.relation, edge.similarity, edge.probability)
     has_overlay, is_on_b = edge.evidence.overlay_share >= LEAST_OVERLAY, edge.evidence.overlay_is_on_b
-    ties.setdefault(edge.a, {})[edge.b] = tie._replace(is_overlaid=has_overlay and not is_on_b)
-    ties.setdefault(edge.b, {})[edge.a] = tie._replace(is_overlaid=has_overlay and is_on_b)
+    geometry = edge.evidence.geometry
+    of_a, of_b = (1.0, 1.0) if geometry is None else (geometry.overlap_of_a, geometry.overlap_of_b)
+    ties.setdefault(edge.a, {})[edge.b] = tie._replace(is_overlaid=has_overlay and not is_on_b, covers=of_b)
+    ties.setdefault(edge.b, {})[edge.a] = tie._replace(is_overlaid=has_overlay and is_on_b, covers=of_a)
 
 
 class _GroupMaker:
@@ -219,19 +223,28 @@ class _GroupMaker:
             record = self._view.content(content)
             files = self._view.files_of(content) if record else []
             paths = tuple(f.path.relative() for f in files if f.missing_since_ns is None)
-            ties = self._ties(content).values()
-            overlaid = sum(tie.is_overlaid for tie in ties) / max(1, len(ties))
+            ties = self._ties(content)
+            overlaid = sum(tie.is_overlaid for tie in ties.values()) / max(1, len(ties))
             self._candidates[content] = (
                 Candidate(
                     content=record,
                     paths=paths,
                     overlaid_share=overlaid,
+                    lacks_share=max((self._lacks(tie, other) for other, tie in ties.items()), default=0.0),
                     is_pinned=self._view.pin(record.digest) is not None,
                 )
                 if record
                 else None
             )
         return self._candidates[content]
+
+    def _lacks(self, tie: Tie, other: ContentId) -> float:
+        """What a content does not show of another, where that is no border or drawn surroundings; noise is nothing."""
+        record = self._view.content(other) if tie.covers < 1 - _LEAST_LACK else None
+        if record is None:
+            return 0.0
+        lacks = 1 - tie.covers - max(record.quality.frame_share, record.quality.drawn_share)
+        return lacks if lacks >= _LEAST_LACK else 0.0
 
     def _choose(self, contents: Iterable[ContentId]) -> tuple[ContentId, str]:
         return choose_keeper([c for content in contents if (c := self._candidate(content)) is not None])

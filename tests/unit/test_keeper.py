@@ -106,3 +106,15 @@ def test_what_a_person_pinned_is_kept_before_anything_else() -> None:
     assert choose_keeper([better, pinned]) == (2, "you said to keep it")
     assert choose_keeper([replace(better, is_pinned=True), pinned])[0] == 1
     assert choose_keeper([replace(pinned, paths=()), better]) == (1, "the others are not on disk")
+
+
+def test_a_crop_is_not_kept_before_the_whole_picture_although_it_is_a_little_crisper():
+    whole = candidate(1, width=512, height=512, seen={"crispness": -0.56})
+    crop = candidate(2, width=461, height=461, seen={"crispness": -0.41})
+    assert choose_keeper([whole, crop])[0] == 2, "alone they nearly tie"
+    assert choose_keeper([whole, replace(crop, lacks_share=0.19)]) == (
+        1,
+        "it shows more of the picture, the other is cropped",
+    )
+    much_better = candidate(3, width=4000, height=3000)
+    assert choose_keeper([whole, replace(much_better, lacks_share=0.19)])[0] == 3, "a crop of the camera's own file"
