@@ -7,12 +7,14 @@ in the same transaction. So a daemon that was killed in between takes the rest i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
-from dedupd.core.cleanup_plan import Outcome, OutcomeKind, RunEnd, RunKind
+from dedupd.core.cleanup_plan import Outcome, OutcomeKind, Quarantined, RunEnd, RunKind
 from dedupd.core.cleanup_ports import Actor
+from dedupd.core.errors import DedupdError
 from dedupd.core.events import CleanupFinished
 from dedupd.core.ports import Library, LibraryTransaction
 from dedupd.core.records import ContentId, FilePath, FileStat, RootRecord
@@ -79,6 +81,36 @@ class CleanUpNews:
                 txn.set_cursor(CURSOR, Number(max(txn.cursor(CURSOR), some[-1].sequence)))
             for path in dict.fromkeys(changed):
                 self._look_again(path)
+
+    @contextmanager
+    def expected_back(self, entries: Sequence[Quarantined]) -> Iterator[None]:
+        """Within this, files of the quarantine may come back without being news: dedupd itself puts them there.
+
+        Said before they are put back, since the watcher may see them sooner than the actor's outcome arrives. What did
+        not come back in the end is remembered as cleaned up again.
+        """
+        with self._library.transaction() as txn:
+            roots = txn.roots()
+            stones = {entry.digest: stone for entry in entries if (stone := txn.tombstone(entry.digest)) is not None}
+            for entry in entries:
+                txn.remove_tombstone(entry.digest)
+                content, path = txn.content_by_digest(entry.digest), file_path(roots, entry.path)
+                if content is not None and path is not None:
+                    self._expect(path, content.id)
+        try:
+            yield
+        finally:
+            away = {entry.digest for entry in self._still_away(entries)}
+            with self._library.transaction() as txn:
+                for digest in away & stones.keys():
+                    txn.put_tombstone(stones[digest])
+
+    def _still_away(self, entries: Sequence[Quarantined]) -> Sequence[Quarantined]:
+        try:
+            listed = {(entry.plan, entry.now_at) for entry in self._actor.quarantined()}
+        except DedupdError:
+            return entries  # nobody knows; the journal's outcomes say so when the actor is there again
+        return [entry for entry in entries if (entry.plan, entry.now_at) in listed]
 
     def finish(self, end: RunEnd, *, is_automatic: bool) -> None:
         """Tell that a run ended."""

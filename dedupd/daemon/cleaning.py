@@ -127,8 +127,14 @@ class DaemonCleanup(Said):
 
     def undo(self, plan: str, items: frozenset[int] | None, tell: Tell) -> RunEnd:
         """Put back; see the port."""
-        name = self._named(plan) if plan else None
-        return self._run(lambda told: self._actor.undo(name, items, told), tell)
+        name = self._named(plan) if plan else self._states.last_applied()
+        back = [
+            entry
+            for entry in self._actor.quarantined()
+            if entry.plan == name and (items is None or entry.item in items)
+        ]
+        with self._news.expected_back(back):
+            return self._run(lambda told: self._actor.undo(name, items, told), tell)
 
     def quarantined(self) -> list[Quarantined]:
         """What can still be put back, the oldest first."""

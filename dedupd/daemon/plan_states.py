@@ -20,6 +20,7 @@ class PlanStates:
         self._lock = threading.Lock()
         self._seen = 0  # sequence of the last outcome
         self._gone: dict[str, set[tuple[int, bytes]]] = {}  # plan → files that it took and that are not back
+        self._last: str | None = None
         self._undone: set[str] = set()  # plans of which something was put back
 
     def of(self, plan: str) -> PlanState:
@@ -29,6 +30,12 @@ class PlanStates:
             if plan not in self._gone:
                 return PlanState.READY
             return PlanState.UNDONE if plan in self._undone and not self._gone[plan] else PlanState.APPLIED
+
+    def last_applied(self) -> str | None:
+        """The plan that took something last; None when none ever did."""
+        with self._lock:
+            self._read_on()
+            return self._last
 
     def take(self, outcomes: Iterable[Outcome]) -> None:
         """Take outcomes in as they come."""
@@ -49,6 +56,7 @@ class PlanStates:
                 case RunKind.APPLY:
                     taken = self._gone.setdefault(outcome.plan, set())
                     if outcome.kind is OutcomeKind.DONE:
+                        self._last = outcome.plan
                         taken.add((outcome.item, outcome.path))
                 case RunKind.UNDO if outcome.kind in _BACK:
                     self._gone.get(outcome.plan, set()).discard((outcome.item, outcome.path))
