@@ -6,6 +6,7 @@ from dedupd.cli.printing import Output, duration_text, escaped, local_time
 from dedupd.core.wording import bytes_text, count_text, percent_text
 from dedupd.protocol.cleanup import PlanItemMessage, PlanMessage, VictimMessage
 
+_DAY_S = 86_400
 SHORT = 8  # digits of a plan's id that people type
 
 # Action → what has happened to a file when it is done; what would happen to files.
@@ -27,7 +28,7 @@ _WOULD = {
 }
 
 # Why a duplicate is left alone → what that means, and which option or setting changes it ("": nothing should).
-_LEFT_ALONE = {
+LEFT_ALONE = {
     "protected": ("in a folder from which nothing is taken", "cleanup.protected"),
     "pinned": ("somebody said to keep it", "dedupctl keep --remove"),
     "no-verified-pair": ("never verified against the file that would stay", ""),
@@ -57,6 +58,8 @@ def print_plan(plan: PlanMessage, output: Output, *, has_table: bool, lists_left
         f"plan {escaped(plan.id[:SHORT])}: {escaped(plan.state)}, policy {escaped(plan.policy)}, "
         f"{escaped(plan.action)}, {escaped(', '.join(plan.relations))}"
     )
+    if plan.keep:
+        output.line(f"in this order: {escaped(', '.join(plan.keep))}")
     if plan.items and has_table:
         output.line()
         output.table(["ITEM", "WHAT", "SIMILAR", "FREES", "FILE", "WHY"], _rows(plan), right=(0, 2, 3))
@@ -112,13 +115,18 @@ def _frees(plan: PlanMessage) -> str:
     frees = bytes_text(plan.frees_bytes)
     match plan.action:
         case "quarantine" | "hardlink":
-            return f"That would free {frees} once the quarantine expires in {duration_text(plan.quarantine_s)}."
+            return f"That would free {frees} once the quarantine expires in {_days(plan.quarantine_s)}."
         case "trash":
             return f"That would free {frees} once the trash is emptied."
         case "move" | "sort":
             return f"Deleting that folder later would free {frees}." if plan.frees_bytes else "That frees nothing."
         case _:
             return f"That would free {frees}."
+
+
+def _days(span_s: float) -> str:
+    days = round(span_s / _DAY_S)
+    return count_text(days, "day", "days") if days * _DAY_S == span_s else duration_text(span_s)
 
 
 def _print_left_alone(plan: PlanMessage, output: Output, *, lists_all: bool) -> None:
@@ -129,7 +137,7 @@ def _print_left_alone(plan: PlanMessage, output: Output, *, lists_all: bool) -> 
     output.line(f"Left alone: {count_text(len(plan.left_alone), 'duplicate', 'duplicates')}{more}")
     rows = []
     for why, files in plan.left_alone_counts.items():
-        meaning, change = _LEFT_ALONE.get(why, ("", ""))
+        meaning, change = LEFT_ALONE.get(why, ("", ""))
         rows.append([f"{files:,}", why, meaning, change])
     output.table(["FILES", "REASON", "MEANS", "CHANGED BY"], rows, right=(0,))
     if lists_all:

@@ -14,8 +14,7 @@ from dedupd.protocol.cleanup import OutcomeMessage, RunEndMessage
 Show = Callable[[OutcomeMessage], None]
 
 _GOES_ON = (
-    "dedupctl: the daemon goes on with it.\n"
-    "  `dedupctl plans` and `dedupctl quarantine list` show what came of it; `dedupctl undo` puts back."
+    "dedupctl: the daemon goes on with it.\n  `dedupctl plans` and `dedupctl quarantine list` show what came of it."
 )
 _AS_PLANNED = "done"
 
@@ -93,5 +92,6 @@ def _shown(output: Output, done_word: str, total: int | None) -> Iterator[Show]:
 
 def _line(message: OutcomeMessage, done_word: str) -> str:
     word = done_word if message.result == _AS_PLANNED else message.result
-    to = "" if message.now_at is None else f" → {message.now_at.path}"
+    has_moved = message.now_at is not None and message.now_at.path != message.path
+    to = f" → {message.now_at.path}" if has_moved and message.now_at is not None else ""
     return escaped(f"{word}: {message.path}{to}")

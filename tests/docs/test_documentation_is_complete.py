@@ -10,8 +10,9 @@ from dedupd.api.openapi import describe_api
 from dedupd.api.routes import ROUTES
 from dedupd.cli.parser import build_parser
 from dedupd.core import errors
+from dedupd.protocol.cleanup import RUN_MESSAGE_KINDS
 from dedupd.protocol.events import EVENT_KINDS
-from dedupd.protocol.names import PROBLEM_CODES, RELATIONS
+from dedupd.protocol.names import ACTIONS, OUTCOMES, PLAN_STATES, PROBLEM_CODES, RELATIONS, ROLES, SPARED
 
 DOCS = Path(__file__).parents[2] / "docs"
 API = (DOCS / "api.md").read_text(encoding="utf-8")
@@ -46,7 +47,9 @@ def test_the_documented_events_are_the_events():
     assert sorted(re.findall(r"^### (\S+)$", kinds, re.MULTILINE)) == sorted(EVENT_KINDS)
 
 
-@pytest.mark.parametrize("word", [*PROBLEM_CODES, *RELATIONS])
+@pytest.mark.parametrize(
+    "word", [*PROBLEM_CODES, *RELATIONS, *ACTIONS, *ROLES, *PLAN_STATES, *SPARED, *OUTCOMES, *RUN_MESSAGE_KINDS]
+)
 def test_every_stable_word_is_documented(word):
     assert f"`{word}`" in API
 
@@ -62,6 +65,12 @@ def test_every_example_is_understood():
         for line in parser.format_help().partition("examples:\n")[2].splitlines():
             words = line.partition("&&")[0].split()
             assert build_parser().parse_args(words[1:]).command == words[1]
+
+
+def test_who_is_an_admin_is_told_where_it_matters():
+    for spec in ROUTES:
+        section = API.partition(f"### {spec.method} {spec.path}\n")[2].partition("\n### ")[0]
+        assert bool(re.search(r"Admins\s+only", section)) == spec.is_admin, spec.name
 
 
 def test_every_exit_code_is_in_the_help():

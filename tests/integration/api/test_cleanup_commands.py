@@ -69,7 +69,7 @@ def test_plan_shows_who_stays_who_goes_what_is_left_alone_and_what_is_next(clean
         "half the size",
         "13 bytes",
         "1 file would be set aside; 1 file stays.",
-        "That would free 13 bytes once the quarantine expires in 30 d 0 h. Nothing has been touched.",
+        "That would free 13 bytes once the quarantine expires in 30 days. Nothing has been touched.",
         "Left alone: 2 duplicates (--left-alone lists them)",
         "hard-link",
         "--relation, or relations of the policy",
@@ -245,7 +245,7 @@ def test_undo_puts_back_and_needs_to_know_which(cleanable, dedupctl, applied):
         assert "dedupctl plans" in said.err
     said = dedupctl("undo", applied[:8])
     assert (said.code, said.err) == (0, "")
-    assert f"put back: {cleanable.base / SMALL}" in said.out
+    assert f"put back: {cleanable.base / SMALL}\n" in said.out
     assert "1 file put back, 13 bytes." in said.out
     assert cleanable.on_disk() == cleanable.bodies
 

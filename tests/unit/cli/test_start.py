@@ -26,7 +26,22 @@ def modules_after(*arguments):
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["status", "--json"], ["find", "/nowhere"], ["report"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["status"],
+        ["status", "--json"],
+        ["find", "/nowhere"],
+        ["report"],
+        ["plan"],
+        ["apply", "3f9a1c2b"],
+        ["undo", "--last"],
+        ["quarantine"],
+        ["not-duplicate", "/a", "/b"],
+        ["keep", "/a"],
+    ],
+)
 def test_nothing_heavy_is_imported(arguments, tmp_path):
     loaded = modules_after("--socket", str(tmp_path / "nobody"), *arguments)
     assert "argparse" in loaded
