@@ -27,7 +27,7 @@ from dedupd.core.cleanup_ports import PlanWish
 from dedupd.core.errors import NotFoundError, RequestError
 from dedupd.core.grouping import Group
 from dedupd.core.ports import Groups, LibraryView
-from dedupd.core.records import ContentId, FilePath, Relation, RootId
+from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, FilePath, RootId
 from dedupd.core.verdicts import Pin
 from dedupd.core.wording import path_words
 
@@ -67,7 +67,7 @@ def draft_plan(
     _must_be_known(policy, wish, inodes)
     belongings = Belongings(view, folders, policy, inodes, now_ns)
     draft = GroupDraft(view, policy, inodes, belongings, Judge(view, folders, policy))
-    for group in _wanted(groups, policy.relations, wish.groups):
+    for group in _wanted(groups, wish.groups):
         draft.add(group)
     items, cut = _within_limits(view, draft.items, policy, used_today)
     return Plan(
@@ -102,9 +102,9 @@ def _must_be_known(policy: CleanupPolicy, wish: PlanWish, inodes: Inodes) -> Non
         raise RequestError(f"{path_words(wish.folder_prefix)} lies in no watched folder; nothing is planned there.")
 
 
-def _wanted(groups: Groups, relations: frozenset[Relation], ids: frozenset[ContentId] | None) -> Iterator[Group]:
-    """The groups that these relations make, or those of them that belong to the groups with these ids."""
-    made = groups.all(relations)
+def _wanted(groups: Groups, ids: frozenset[ContentId] | None) -> Iterator[Group]:
+    """All groups, or those with these ids. Of every relation: what a policy does not act on is named, too."""
+    made = groups.all(DUPLICATE_RELATIONS)
     if ids is None:
         yield from made
         return

@@ -247,7 +247,7 @@ class DaemonCleanup(Said):
         return Expiry(due=due, token=_token(due))
 
     def _before_ns(self, wish: ExpireWish, now_ns: int) -> int:
-        return now_ns if wish.is_now else now_ns - self._keep_ns()
+        return now_ns + 1 if wish.is_now else now_ns - self._keep_ns()
 
 
 def _token(due: Iterable[Quarantined]) -> str:

@@ -6,6 +6,7 @@ The index stands still: what a test changes on disk afterwards, it does not see.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,10 @@ from fakes.cleanup import PlainCleanup
 from fakes.groups import FixedGroups
 from fakes.image_reader import NOW_NS, decoded_image
 
+from dedupd.cleanup.file_calls import FileCalls
+from dedupd.cleanup.local_actor import LocalActor
 from dedupd.cleanup.plan_file import encode_plan, plan_id
+from dedupd.cleanup.plan_store import PlanStore
 from dedupd.core.cleanup_plan import Action, Outcome, OutcomeKind, PlanState, RunKind, Spared, StoredPlan
 from dedupd.core.cleanup_ports import Cleanup, ExpireWish, PlanWish
 from dedupd.core.errors import NotFoundError, RequestError, RetryError
@@ -27,6 +31,8 @@ from dedupd.core.grouping import Group, Member
 from dedupd.core.ports import Descriptor, Library, NewContent
 from dedupd.core.records import (
     ContentId,
+    Edge,
+    Evidence,
     FilePath,
     FileRecord,
     FileStage,
@@ -34,9 +40,16 @@ from dedupd.core.records import (
     ModelTag,
     Relation,
     RootId,
+    RootIdentity,
     RootRecord,
     RootState,
 )
+from dedupd.daemon.build import stat_of
+from dedupd.daemon.clean_up_news import CleanUpNews
+from dedupd.daemon.cleaning import DaemonCleanup
+from dedupd.pipeline.group_book import GroupBook
+from dedupd.settings.cleanup_policies import cleanup_policies
+from dedupd.settings.schema import Settings
 from dedupd.store import LmdbLibrary
 
 FIRST = ("keep.jpg", "copy.jpg", "small.png")  # one picture: equal bytes, and encoded anew
@@ -145,7 +158,76 @@ def lay_down(txn, path: Path, body: bytes) -> ContentId:
     return content
 
 
-MAKERS = {"plain": plain_cleanup}
+@contextmanager
+def daemon_cleanup(base: Path) -> Iterator[Stand]:
+    """The daemon's own: real groups, real drawing up, a real actor in this process."""
+    photos = base / "photos"
+    photos.mkdir()
+    library = LmdbLibrary(base / "state", map_bytes=64 * 1024 * 1024)
+    bodies = {"keep.jpg": b"A", "copy.jpg": b"A", "small.png": b"B", "other.jpg": b"C", "other copy.jpg": b"C"}
+    facts = photos.stat()
+    identity = RootIdentity(dev=facts.st_dev, fsid=os.statvfs(photos).f_fsid, ino=facts.st_ino, filesystem="ext4")
+    with library.transaction() as txn:
+        txn.put_root(replace(root_record(txn.new_root_id(), photos), identity=identity))
+        contents = {name: lay_down(txn, photos / name, body) for name, body in {**bodies, LONE: b"D"}.items()}
+        txn.put_edge(edge(contents["keep.jpg"], contents["small.png"], Relation.RE_ENCODED))
+    groups = GroupBook(library)
+    groups.load()
+    now = [max(NOW_NS, time.time_ns())]  # the files are made now, and what is younger than it is left alone
+    actor = LocalActor(base / "actor", FileCalls(), lambda: now[0])
+    news = CleanUpNews(
+        library=library,
+        actor=actor,
+        stat_of=stat_of,
+        look_again=lambda _path: None,
+        expect=lambda _path, _content: None,
+        now_ns=lambda: now[0],
+    )
+    cleanup = DaemonCleanup(
+        library=library,
+        groups=groups,
+        actor=actor,
+        plans=PlanStore(base / "plans"),
+        news=news,
+        policies=lambda: cleanup_policies(Settings().cleanup),
+        keep_ns=lambda: 30 * DAY_NS,
+        plan_ns=lambda: DAY_NS,
+        now_ns=lambda: now[0],
+    )
+
+    def pass_time(seconds: float) -> None:
+        now[0] += int(seconds * 10**9)
+
+    pass_time(1)
+    yield Stand(cleanup=cleanup, library=library, photos=photos, pass_time=pass_time)
+    actor.close()
+    library.close()
+
+
+def edge(a: ContentId, b: ContentId, relation: Relation) -> Edge:
+    return Edge(
+        a=min(a, b),
+        b=max(a, b),
+        relation=relation,
+        similarity=0.97,
+        reason="smaller",
+        evidence=Evidence(
+            method="dense",
+            similarity=0.97,
+            geometry=None,
+            residual_low=1.0,
+            worst_region=0.0,
+            motion_px=0.0,
+            tone_change=0.0,
+        ),
+        verifier="test",
+        found_at_ns=NOW_NS,
+        probability=0.99,
+    )
+
+
+DAY_NS = 86_400 * 10**9
+MAKERS = {"plain": plain_cleanup, "daemon": daemon_cleanup}
 
 
 @pytest.fixture(params=MAKERS)
