@@ -147,7 +147,7 @@ def _within_limits(
             let_through.append(replace(item, number=len(let_through) + 1))
             continue
         for victim in item.victims:
-            if victim.role is Role.PICTURE:
+            if _is_picture(victim):
                 cut[victim.file.path] = LeftAlone(
                     path=victim.file.path,
                     group=item.group,
@@ -182,5 +182,9 @@ def _taken(victim: Victim) -> Taken:
     return Taken(
         path=victim.file.path,
         size_bytes=victim.file.stat.size_bytes,
-        is_picture=victim.role in {Role.PICTURE, Role.RAW},
+        is_picture=_is_picture(victim),
     )
+
+
+def _is_picture(victim: Victim) -> bool:
+    return victim.role in {Role.PICTURE, Role.RAW}

@@ -66,8 +66,9 @@ class GroupDraft:
             record = self._view.content(content)
             for file in self._inodes.present(record) if record is not None else ():
                 self._leave(file, group, (Spared.NO_PAIR, CHAINED))
-        pool = [inode for inode in self._in_group(group, found) if inode.key not in self._going]
+        pool = self._in_group(group, found)
         for _ in range(_MOST_KEPT_OF_A_GROUP):
+            pool = [inode for inode in pool if inode.key not in self._going]  # some belong to what went before
             if not pool:
                 return
             kept = self._choose(pool)
@@ -118,7 +119,9 @@ class GroupDraft:
     # -------------------------------------------------------------------------------------------------------- a file
 
     def _goes(self, gone: Inode, kept: _Kept, group: Group) -> bool:
-        """Plan a file's going if it may go; else say why it may not."""
+        """Plan a file's going if it may go; else say why it may not. True also where it goes already."""
+        if gone.key in self._going:
+            return True
         if gone.blocked:
             for name in gone.names:
                 self._leave(name.file, group, gone.blocked[name.file.path])

@@ -67,9 +67,12 @@ def _as_content(candidate: FileCandidate) -> Candidate:
 
 
 def _original_key(candidate: FileCandidate) -> object:
-    """As groups choose, but for what hangs on a content's paths: of equal bytes every file has the same key."""
+    """As groups choose, but for what hangs on a content's paths: of equal bytes every file has the same key.
+
+    What is equal goes by digest, not by the number that a content got when it came.
+    """
     bare = Candidate(content=candidate.content, paths=(), overlaid_share=candidate.overlaid_share)
-    return not candidate.is_groups_choice, order_key(bare)
+    return not candidate.is_groups_choice, order_key(bare)[:-1], candidate.content.digest
 
 
 def _original_words(kept: FileCandidate, other: FileCandidate) -> str:

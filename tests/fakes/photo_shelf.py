@@ -6,6 +6,8 @@ Only what decoding would find out is said by the test: nothing here reads a pict
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from dedupd.core.cleanup_limits import UsedToday
 from dedupd.core.cleanup_plan import Limits, Plan
 from dedupd.core.cleanup_policy import CleanupPolicy
 from dedupd.core.cleanup_ports import PlanWish
-from dedupd.core.ports import DecodedImage, Descriptor, NewContent
+from dedupd.core.ports import DecodedImage, Descriptor, LibraryTransaction, NewContent
 from dedupd.core.records import (
     Capture,
     ContentId,
@@ -39,7 +41,7 @@ from dedupd.core.verdicts import Pin
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.store import LmdbLibrary
 
-AGED_S = 30 * 86_400
+WRITTEN_NS = 1_700_000_000_000_000_000  # all files, so that only what a test says differs
 EVIDENCE = Evidence(
     method="none", similarity=0.9, geometry=None, residual_low=1.0, worst_region=0.0, motion_px=0.0, tone_change=0.0
 )
@@ -53,7 +55,7 @@ class PhotoShelf:
     def __init__(self, folder: Path, roots: tuple[str, ...] = ("photos",)) -> None:
         self.library = LmdbLibrary(folder / "state", map_bytes=1 << 28)
         self.paths = {RootId(number): folder / name for number, name in enumerate(roots, 1)}
-        self.edges: list[Edge] = []
+        self._open: LibraryTransaction | None = None
         for number, path in self.paths.items():
             path.mkdir(parents=True, exist_ok=True)
             self.put_root(number, path)
@@ -61,11 +63,29 @@ class PhotoShelf:
     def close(self) -> None:
         self.library.close()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All that is put within becomes one transaction: the disk is waited for once."""
+        with self.library.transaction() as txn:
+            self._open = txn
+            try:
+                yield
+            finally:
+                self._open = None
+
+    @contextmanager
+    def _changing(self) -> Iterator[LibraryTransaction]:
+        if self._open is not None:
+            yield self._open
+        else:
+            with self.library.transaction() as txn:
+                yield txn
+
     def put_root(
         self, number: int, path: Path, *, state: RootState = RootState.ONLINE, is_watched: bool = True
     ) -> None:
         facts = path.stat()
-        with self.library.transaction() as txn:
+        with self._changing() as txn:
             txn.put_root(
                 RootRecord(
                     id=RootId(number),
@@ -88,13 +108,12 @@ class PhotoShelf:
         directory, _, base = os.fsencode(name).rpartition(b"/")
         return FilePath(root=RootId(root), directory=directory, name=base)
 
-    def write(self, name: str, content: bytes, *, root: int = 1, age_s: float = AGED_S) -> Path:
+    def write(self, name: str, content: bytes, *, root: int = 1) -> Path:
         """A file that the library does not know: a sidecar, a video."""
         path = self.where(name, root)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        then_ns = path.stat().st_ctime_ns - int(age_s * 1e9)
-        os.utime(path, ns=(then_ns, then_ns))
+        os.utime(path, ns=(WRITTEN_NS, WRITTEN_NS))
         return path
 
     def picture(
@@ -106,7 +125,7 @@ class PhotoShelf:
         self.write(name, data, root=root)
         content = self._content(data, width=width, fmt=fmt, trailing=trailing, capture=capture, quality=quality)
         if pixels is not None:
-            with self.library.transaction() as txn:
+            with self._changing() as txn:
                 record = txn.content(content)
                 assert record is not None
                 txn.put_content(replace(record, pixel_digest=pixels))
@@ -117,8 +136,8 @@ class PhotoShelf:
         """A hard link of a picture, known as well."""
         self.where(name, root).parent.mkdir(parents=True, exist_ok=True)
         os.link(self.where(to, root), self.where(name, root))
-        with self.library.view() as view:
-            record = view.file(self.path(to, root))
+        with self._changing() as txn:
+            record = txn.file(self.path(to, root))
         assert record is not None
         assert record.content is not None
         self.know(to, record.content, root=root)  # its ctime is another by now
@@ -141,7 +160,7 @@ class PhotoShelf:
             first_seen_ns=1,
             link_of_same_inode=is_link,
         )
-        with self.library.transaction() as txn:
+        with self._changing() as txn:
             txn.put_file(record)
 
     def _content(
@@ -165,7 +184,7 @@ class PhotoShelf:
             descriptor=Descriptor(stored=np.ones((1, 1), np.float32), queries=np.ones((1, 1), np.float32)),
             first_seen_ns=1,
         )
-        with self.library.transaction() as txn:
+        with self._changing() as txn:
             return txn.add_content(new, ModelTag("test-1")).id
 
     def pair(self, a: ContentId, b: ContentId, relation: Relation = Relation.RE_ENCODED, **evidence: object) -> None:
@@ -180,7 +199,7 @@ class PhotoShelf:
             found_at_ns=1,
             probability=0.99,
         )
-        with self.library.transaction() as txn:
+        with self._changing() as txn:
             txn.put_edge(edge)
 
     # -------------------------------------------------------------------------------------------------------- plans
