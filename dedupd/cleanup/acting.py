@@ -203,12 +203,22 @@ class Acting:
                 if here is None:
                     self._calls.rename(away, act.target.name, home, act.file.place.name)
                 elif here.st_ino == act.kept.stat.ino:
-                    self._calls.exchange(away, act.target.name, home, act.file.place.name)
+                    self._exchange_back(act, home, away)
                 else:
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         with suppress(OSError):  # a link too much loses nothing
             self.drop_link(away, act.target.name, act.kept.stat.ino)
         self._sync_quietly(home, away)
+
+    def _exchange_back(self, act: Act, home: int, away: int) -> None:
+        """Exchange what lies at the target for the link at the old name, unless another file came to that just now."""
+        self._calls.exchange(away, act.target.name, home, act.file.place.name)
+        displaced = self._calls.look(away, act.target.name)
+        if displaced is not None and displaced.st_ino != act.kept.stat.ino:
+            self._calls.exchange(away, act.target.name, home, act.file.place.name)  # it has the better right to it
+            lying = self._calls.look(away, act.target.name)
+            ino = act.file.stat.ino if lying is None else lying.st_ino
+            raise StrandedError(_stranded(FileExistsError()), ino)
 
     def _sync_quietly(self, *directories: int) -> None:
         """Where this fails, the journal's open intent or its outcome still leads to the file at either name."""

@@ -54,8 +54,8 @@ class Applying:
         try:
             bases = [self._must_be_same(places, root) for root in plan.roots]
             bases += self._folder(places, plan)
-            trashes = self._trashes(plan)
-            bases += [places.seen(trash.base) for trash in trashes.values()]
+            trashes, tops = self._trashes(places, plan)
+            bases += tops
             targets = Targets(
                 plan=plan,
                 plan_id=named,
@@ -157,11 +157,13 @@ class Applying:
             )
         return [seen]
 
-    def _trashes(self, plan: Plan) -> dict[RootId, Trash]:
+    def _trashes(self, places: Places, plan: Plan) -> tuple[dict[RootId, Trash], list[Base]]:
+        """The trash for each root, and the bases they are in; none for other actions."""
         if plan.action is not Action.TRASH:
-            return {}
+            return {}, []
         try:
-            return {r.id: trash_for(r.path, self._calls, uid=os.getuid(), home=self._home) for r in plan.roots}
+            trashes = {r.id: trash_for(r.path, self._calls, uid=os.getuid(), home=self._home) for r in plan.roots}
+            return trashes, [places.seen(trash.base) for trash in trashes.values()]
         except OSError as error:
             raise RequestError(
                 f"There is no trash for a root of the plan: {error.strerror}. Choose the quarantine instead."
@@ -208,7 +210,7 @@ class _Run:
                 stopped = self._why_stop(None)
                 if stopped:
                     break
-                self._unit(item, self._targets.acts_for_kept(item))
+                self._kept(item)
         return self._run.end(stopped)
 
     def _why_stop(self, item: PlanItem | None) -> str:
@@ -231,6 +233,14 @@ class _Run:
             self._done = (self._done[0] + len(taken), self._done[1] + sum(taken))
             if self._plan.action is Action.SORT:
                 self._sorted[item.keeper.path] = item
+
+    def _kept(self, item: PlanItem) -> None:
+        try:
+            acts = self._targets.acts_for_kept(item)
+        except OSError:  # it stays where it is, which is no harm
+            self._bad += 1
+            return
+        self._unit(item, acts)
 
     def _unit(self, item: PlanItem, acts: tuple[Act, ...]) -> bool:
         """Journal, do, journal; whether all of it was done."""

@@ -87,7 +87,11 @@ class Expiring:
                 raise RefusalError("The quarantined file is no longer what was set aside.")
             checks.must_be_a_pair(act, kept, file)
             self._must_be_unmoved(act, directory, file)
-            self._calls.unlink(directory, act.file.place.name)
+            try:
+                self._calls.unlink(directory, act.file.place.name)
+            except OSError:
+                if self._calls.look(directory, act.file.place.name) is not None:
+                    raise  # else it was done although an error was reported
             try:
                 checks.must_still_be_kept(act, kept)
             except (RefusalError, OSError) as error:

@@ -237,6 +237,8 @@ class FaultyCalls(ComparingCalls):
                 self._before()
             result = super().call(step, act)
             if is_now and self._after is not None:
+                if step.startswith("open") or step == "create":
+                    os.close(result)
                 self._after()
         except Killed:
             self._is_dead = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
-from fakes.cleanup_bench import Bench, ComparingCalls
+from fakes.cleanup_bench import Bench, ComparingCalls, name_of
 
 from dedupd.core.cleanup_plan import Action, OutcomeKind
 
@@ -35,8 +36,6 @@ def plan_of(bench, action):
     ],
 )
 def test_the_file_goes_where_a_person_can_find_it_and_comes_back(bench, action, away):
-    from fakes.cleanup_bench import name_of
-
     before = bench.everything()
     victim = bench.root / "copies/2020/a.jpg"
     ino = victim.stat().st_ino
@@ -47,7 +46,7 @@ def test_the_file_goes_where_a_person_can_find_it_and_comes_back(bench, action, 
     outcome = bench.told[0]
     assert outcome.kind is OutcomeKind.DONE
     assert outcome.path == bytes(victim)
-    assert os.stat(outcome.now_at).st_ino == ino
+    assert Path(os.fsdecode(outcome.now_at)).stat().st_ino == ino
     assert bench.undo().done == 1
     assert bench.everything() == before
     assert victim.stat().st_ino == ino
