@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from dedupd.cleanup.file_calls import FileCalls
-from dedupd.cleanup.journal_records import Act, Known
+from dedupd.cleanup.journal_records import Act, ActKind, Known
 from dedupd.cleanup.places import Place, Places
 from dedupd.core.cleanup_plan import OutcomeKind
 
@@ -107,9 +107,11 @@ class Checks:
         with self._opened(act.kept.place, "The kept file") as now:
             if now.facts.st_ino != kept.facts.st_ino or now.facts.st_dev != kept.facts.st_dev:
                 raise RefusalError("The kept file was replaced meanwhile.")
-            if (now.facts.st_size, now.facts.st_mtime_ns) != (kept.facts.st_size, kept.facts.st_mtime_ns):
-                raise RefusalError("The kept file was changed meanwhile.")
             self.must_be_unwritten(act.kept.place, now, "The kept file")
+            if act.kind is ActKind.LINK:  # our own link changed its ctime, which would tell of any other change
+                self.must_hold(now, act.kept.digest, "The kept file")
+            elif _marks(now.facts) != _marks(kept.facts):
+                raise RefusalError("The kept file was changed meanwhile.")
 
     def own(self, *files: Opened) -> None:
         """Take the files' ctimes as they are now for the work of our own acts."""
@@ -165,6 +167,11 @@ class Checks:
         while len(content) < size and (piece := self._calls.read(fd, offset + len(content))):
             content += piece
         return content[:size]
+
+
+def _marks(facts: os.stat_result) -> tuple[int, int, int]:
+    """What no change of a file's bytes leaves as it was: a writer can set mtime back, but never ctime."""
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def is_digest(digest: bytes) -> bool:

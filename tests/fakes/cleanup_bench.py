@@ -244,3 +244,29 @@ class FaultyCalls(ComparingCalls):
             self._is_dead = True
             raise
         return result
+
+
+class DeedCalls(ComparingCalls):
+    """Does something once, just before the call of a name that `skip` others of that name came before."""
+
+    def __init__(self, step: str, deed: Callable[[], object], *, skip: int = 0) -> None:
+        self._step = step
+        self._deed = deed
+        self._rest = skip
+
+    def call(self, step, act):
+        """Make a call, after the deed where it is time for it."""
+        if step == self._step:
+            self._rest -= 1
+            if self._rest == -1:
+                self._deed()
+        return super().call(step, act)
+
+
+def failing(code: int) -> Callable[[], None]:
+    """A deed that makes the call fail."""
+
+    def fail() -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail

@@ -128,6 +128,7 @@ def test_write_writes_all_of_it(calls):
 
 def test_a_file_of_somebody_else_is_opened_with_its_access_time_noted(tmp_path, base):
     (tmp_path / "a").write_bytes(b"a")
+    tmp_path.chmod(0o755)
     code = (
         "from dedupd.cleanup.file_calls import FileCalls; os.setuid(65534); calls = FileCalls();"
         "print(calls.read(calls.open_file(3, b'a'), 0))"
