@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from dedupd.api.listen import bind_socket
@@ -58,13 +59,15 @@ class OwnActorProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def connect(self) -> socket.socket:
-        """A connection; starts the actor where none runs.
+        """A connection; starts the actor where none runs. One that a killed daemon left behind will do, too.
 
         Raises:
             DegradedError: it cannot be started.
         """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
+                with suppress(DegradedError):
+                    return _connected(self._path, "")
                 self._start()
             return _connected(self._path, "The log says why the actor ended.")
 
