@@ -105,8 +105,12 @@ def _print_totals(plan: PlanMessage, output: Output) -> None:
     keepers = len({(item.keeper.path, item.keeper.digest) for item in plan.items})
     files = count_text(plan.files, "file", "files")
     would = _WOULD.get(plan.action, "would go")
-    into = "" if plan.folder is None else f" into {escaped(plan.folder.path)}"
+    folder = "" if plan.folder is None else escaped(plan.folder.path)
+    into = f" into {folder}" if folder else ""
     kept = count_text(keepers, "file stays", "files stay")
+    if plan.action == "sort":
+        into = f" into {folder}/duplicates"
+        kept = f"{count_text(keepers, 'kept file', 'kept files')} into {folder}/best"
     touched = " Nothing has been touched." if plan.state == "ready" else ""
     output.line(f"{files} {would}{into}; {kept}. {_frees(plan)}{touched}")
 

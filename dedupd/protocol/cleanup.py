@@ -60,6 +60,7 @@ class PlanItemMessage(Struct, frozen=True, kw_only=True):
     frees_bytes: int
     keeper: PlannedFileMessage
     victims: tuple[VictimMessage, ...]  # the picture first
+    companions: tuple[PlannedFileMessage, ...]  # what else belongs to the keeper: sort takes it along
 
 
 class LeftAloneMessage(Struct, frozen=True, kw_only=True):

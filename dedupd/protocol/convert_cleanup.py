@@ -171,6 +171,7 @@ def _item(item: PlanItem, paths: RootPaths) -> PlanItemMessage:
         frees_bytes=item.frees_bytes,
         keeper=_planned_file(item.keeper, paths),
         victims=tuple(_victim(victim, paths) for victim in item.victims),
+        companions=tuple(_planned_file(file, paths) for file in item.companions),
     )
 
 

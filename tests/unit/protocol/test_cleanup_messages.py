@@ -62,6 +62,7 @@ def a_plan(**changes):
         keeper=keeper,
         victims=victims,
         frees_bytes=10,
+        companions=(planned(b"keep.cr2"),),
     )
     alone = LeftAlone(path=place(b"x.jpg", root=9), group=ContentId(4), why=Spared.YOUNG, detail="new", size_bytes=5)
     facts = {
@@ -105,6 +106,7 @@ def test_what_belongs_to_a_picture_goes_with_it_or_is_carried():
     assert (picture.role, raw.role, sidecar.role) == ("picture", "raw", "sidecar")
     assert (raw.stays.path, raw.is_exact) == ("/as/it/was/a/keep.cr2", True)
     assert (picture.carried_to, sidecar.carried_to.path) == (None, "/as/it/was/a/keep.xmp")
+    assert [file.path for file in shown(a_plan()).items[0].companions] == ["/as/it/was/a/keep.cr2"]
     assert raw.path == r"/as/it/was/a/\xff.cr2"
     assert isinstance(raw.path_b64, str)
 
@@ -124,7 +126,7 @@ def test_a_person_sees_what_goes_with_a_picture_and_what_is_carried(capsys):
     text = capsys.readouterr().out
     assert "belongs to item 1" in text
     assert "carried to /as/it/was/a/keep.xmp" in text
-    assert "3 files would be sorted into /elsewhere; 1 file stays." in text
+    assert "3 files would be sorted into /elsewhere/duplicates; 1 kept file into /elsewhere/best." in text
     assert "in this order: keep the original" in text
 
 
