@@ -294,6 +294,18 @@ def test_d5_no_path_stays_and_goes_in_one_plan(shelf):
     assert plan.items
 
 
+def test_d5_what_is_kept_for_one_file_does_not_go_along_with_another(shelf):
+    for folder in "abc":
+        shelf.picture(f"{folder}/IMG_1.jpg", "a larger jpeg")
+    for folder in "ac":
+        shelf.picture(f"{folder}/IMG_1.CR2", "raw", fmt="RAW")
+    # b's JPEG goes because a's stays; then a's RAW, which would take a's JPEG along, must not go because c's stays.
+    keep = keep_policy(["folders"], folders=[b"a/*.jpg", b"c/*.CR2"])
+    plan = shelf.draft(keep=keep, protected=FolderGlobs([b"c/*.jpg"]))
+    assert going(plan) == ["b/IMG_1.jpg"]
+    assert left(plan) == {"a/IMG_1.CR2": "in-use", "c/IMG_1.jpg": "protected"}
+
+
 # ----------------------------------------------------------------------------- what cannot be believed
 
 
