@@ -27,7 +27,6 @@ _STATUS: tuple[tuple[type[DedupdError], int], ...] = (
     (StopError, 503),
 )
 _HINTS = {
-    RequestError.code: "docs/api.md and /openapi.json describe every route.",
     RetryError.code: "Try again in a moment.",
 }
 

@@ -59,7 +59,7 @@ def print_plan(plan: PlanMessage, output: Output, *, has_table: bool, lists_left
         f"{escaped(plan.action)}, {escaped(', '.join(plan.relations))}"
     )
     if plan.keep:
-        output.line(f"in this order: {escaped(', '.join(plan.keep))}")
+        output.line(f"what is kept is decided by, in this order: {escaped(', '.join(plan.keep))}")
     if plan.items and has_table:
         output.line()
         output.table(["ITEM", "WHAT", "SIMILAR", "FREES", "FILE", "WHY"], _rows(plan), right=(0, 2, 3))

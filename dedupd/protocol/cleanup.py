@@ -81,6 +81,7 @@ class PlanMessage(Struct, frozen=True, kw_only=True):
     state: PlanStateName
     policy: str
     keep: tuple[str, ...]  # the criteria in force, in order
+    keep_words: tuple[str, ...]  # the same for a person: "keep …"
     relations: tuple[RelationName, ...]
     action: ActionName
     folder: PathMessage | None  # for move and sort

@@ -21,6 +21,7 @@ from dedupd.core.cleanup_plan import (
     Victim,
 )
 from dedupd.core.cleanup_ports import Expiry
+from dedupd.core.keep_criteria import CRITERIA
 from dedupd.core.records import FilePath, RootId
 from dedupd.core.verdicts import Pin
 from dedupd.protocol.cleanup import (
@@ -55,6 +56,7 @@ def plan_message(stored: StoredPlan, root_paths: RootPaths, *, quarantine_s: flo
         state=stored.state,
         policy=plan.policy,
         keep=plan.keep,
+        keep_words=tuple(CRITERIA[name].keeps if name in CRITERIA else name for name in plan.keep),
         relations=plan.relations,
         action=plan.action,
         folder=path_message(plan.folder) if plan.folder else None,

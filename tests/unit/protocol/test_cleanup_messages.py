@@ -69,7 +69,7 @@ def a_plan(**changes):
         "created_at_ns": 10**18,
         "expires_at_ns": 10**18 + 1,
         "policy": "best",
-        "keep": ("keep the original",),
+        "keep": ("largest", "of a newer daemon"),
         "relations": (Relation.SAME_BYTES, Relation.RE_ENCODED),
         "action": Action.SORT,
         "folder": b"/elsewhere",
@@ -91,6 +91,7 @@ def test_a_plan_survives_the_wire():
     message = shown(a_plan())
     assert msgspec.json.decode(msgspec.json.encode(message), type=PlanMessage) == message
     assert message.folder.path == "/elsewhere"
+    assert message.keep_words == ("keep the largest file", "of a newer daemon")
     assert (message.files, message.frees_bytes, message.left_alone_counts) == (3, 10, {"too-young": 2})
     assert message.limits.files_per_run == Limits().files_per_run
 
@@ -127,7 +128,7 @@ def test_a_person_sees_what_goes_with_a_picture_and_what_is_carried(capsys):
     assert "belongs to item 1" in text
     assert "carried to /as/it/was/a/keep.xmp" in text
     assert "3 files would be sorted into /elsewhere/duplicates; 1 kept file into /elsewhere/best." in text
-    assert "in this order: keep the original" in text
+    assert "in this order: largest, of a newer daemon" in text
 
 
 @pytest.mark.parametrize(
