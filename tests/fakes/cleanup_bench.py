@@ -270,3 +270,28 @@ def failing(code: int) -> Callable[[], None]:
         raise OSError(code, os.strerror(code))
 
     return fail
+
+
+class DyingCalls(ComparingCalls):
+    """The process dies just after the call of a name that `skip` others of that name came before; or before it."""
+
+    def __init__(self, step: str, *, skip: int = 0, is_done: bool = True) -> None:
+        self._step = step
+        self._rest = skip
+        self._is_done = is_done
+        self._is_dead = False
+
+    def call(self, step, act):
+        """Make a call, unless the process is dead."""
+        is_last = False
+        if step == self._step:
+            self._rest -= 1
+            is_last = self._rest == -1
+        self._is_dead = self._is_dead or (is_last and not self._is_done)
+        if self._is_dead:
+            raise Killed
+        result = super().call(step, act)
+        if is_last:
+            self._is_dead = True
+            raise Killed
+        return result
