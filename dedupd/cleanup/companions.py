@@ -20,7 +20,7 @@ from dedupd.core.records import FileStat
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK_BYTES = 1 << 20
-_FOLDERS_KEPT = 256  # lists of names; groups jump between folders
+_NAMES_KEPT = 200_000  # about 40 MB; groups jump between folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +37,16 @@ class Folders:
 
     def __init__(self) -> None:
         self._names: OrderedDict[tuple[bytes, bytes], DirectoryNames | None] = OrderedDict()
+        self._kept = 0  # names
 
     def names(self, root: bytes, directory: bytes) -> DirectoryNames | None:
         """The names in a folder, read once; None where it cannot be listed."""
         key = root, directory
         if key not in self._names:
             self._names[key] = _listed(root, directory)
-            if len(self._names) > _FOLDERS_KEPT:
-                self._names.popitem(last=False)
+            self._kept += _size(self._names[key])
+            while self._kept > _NAMES_KEPT and len(self._names) > 1:
+                self._kept -= _size(self._names.popitem(last=False)[1])
         self._names.move_to_end(key)
         return self._names[key]
 
@@ -104,6 +106,10 @@ def _listed(root: bytes, directory: bytes) -> DirectoryNames | None:
             return DirectoryNames(map(os.fsencode, os.listdir(folder)))  # noqa: PTH208 - of a descriptor
     except (OSError, ValueError):
         return None
+
+
+def _size(names: DirectoryNames | None) -> int:
+    return 1 if names is None else len(names.all)
 
 
 def _seen(facts: os.stat_result) -> SeenFile:

@@ -187,9 +187,9 @@ class GroupDraft:
         """Whether a file would both stay and go in one plan."""
         going = {gone.key, *(_key(belonging.victim.file.stat) for belonging in along)}
         staying = {kept.inode.key, *(_key(belonging.victim.stays.stat) for belonging in along)}
-        if going & (self._staying | staying):
+        if not going.isdisjoint(staying) or not going.isdisjoint(self._staying):
             return Spared.IN_USE, "it is kept with another picture of the plan"
-        if staying & self._going:
+        if not staying.isdisjoint(self._going):
             return Spared.IN_USE, "what would be kept in its stead goes with another picture of the plan"
         return None
 
