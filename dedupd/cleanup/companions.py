@@ -35,7 +35,9 @@ class SeenFile:
 class Folders:
     """Folders below roots as they are now. Owns the lists of names that it read last; one for each plan."""
 
-    def __init__(self) -> None:
+    def __init__(self, names_kept: int = _NAMES_KEPT) -> None:
+        """Keep so many names in memory."""
+        self._names_kept = names_kept
         self._names: OrderedDict[tuple[bytes, bytes], DirectoryNames | None] = OrderedDict()
         self._kept = 0  # names
 
@@ -45,7 +47,7 @@ class Folders:
         if key not in self._names:
             self._names[key] = _listed(root, directory)
             self._kept += _size(self._names[key])
-            while self._kept > _NAMES_KEPT and len(self._names) > 1:
+            while self._kept > self._names_kept and len(self._names) > 1:
                 self._kept -= _size(self._names.popitem(last=False)[1])
         self._names.move_to_end(key)
         return self._names[key]

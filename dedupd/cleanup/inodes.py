@@ -108,7 +108,8 @@ class Inodes:
                 key = file.stat.dev, file.stat.ino
                 by_inode.setdefault(key, []).append(self._candidate(file, content))
                 links[key] = seen.links
-        return [self._inode(names, links[key]) for key, names in sorted(by_inode.items())], unusable
+        inodes = [self._inode(names, links[key]) for key, names in by_inode.items()]
+        return sorted(inodes, key=lambda inode: inode.names[0].path), unusable
 
     def present(self, content: ContentRecord) -> list[FileRecord]:
         """The files of a content that were there when their folders were last looked at."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from blake3 import blake3
 
+from dedupd.cleanup.companions import Folders
 from dedupd.cleanup.draft import draft_plan
 from dedupd.core.cleanup_limits import UsedToday
 from dedupd.core.cleanup_plan import Limits, Plan
@@ -217,6 +218,7 @@ class PhotoShelf:
         used_today: UsedToday | None = None,
         pins: tuple[Pin, ...] = (),
         now_ns: int | None = None,
+        folders: Folders | None = None,
         **changes: object,
     ) -> Plan:
         """A plan over all relations and without limits, but for what the test says."""
@@ -231,6 +233,7 @@ class PhotoShelf:
                 used_today=used_today or UsedToday(),
                 now_ns=now_ns or self.now_ns(),
                 expires_at_ns=(now_ns or self.now_ns()) + 1,
+                folders=folders,
             )
 
     def now_ns(self) -> int:

@@ -151,6 +151,24 @@ def test_an_unknown_name_is_told_with_the_nearest(keep, words):
     assert words in str(caught.value)
 
 
+def test_one_criterion_by_its_name_stands_before_those_of_best():
+    assert keep_policy("resolution").criteria == ("resolution", *PRESETS["best"])
+    with pytest.raises(ValueError, match="nothing to choose"):
+        choose_file([], keep_policy("best"))
+
+
+def test_a_time_beyond_every_calendar_is_told_all_the_same():
+    old, new = candidate(mtime_ns=0), candidate(content=2, mtime_ns=10**21)
+    assert (
+        why_kept(old, new, keep_policy(["oldest-mtime"])) == "older file, 1970-01-01 00:00:00 against 1000000000000 s"
+    )
+
+
+def test_what_is_as_good_by_itself_is_kept_for_its_group_as_a_whole():
+    chosen = replace(PLAIN, is_groups_choice=True)
+    assert why_kept(chosen, candidate(width=800), keep_policy("best")) == "the best of its group as a whole"
+
+
 def test_an_unknown_format_is_told_with_the_nearest():
     with pytest.raises(ValueError, match=r"unknown format `jpg`\. Did you mean `JPEG`"):
         keep_policy(formats=["jpg"])

@@ -60,6 +60,8 @@ def belonging(picture, *names):
         ("IMG_1.CR2", "IMG_1.JPG", Role.RAW),
         ("IMG_1.HEIC", "IMG_1.MOV", Role.VIDEO),
         ("PXL_1.MP.jpg", "PXL_1.MP", Role.VIDEO),
+        ("PXL_1.MP.jpg", "PXL_1.mp4", None),
+        ("beach", "beach.xmp", Role.SIDECAR),
         ("IMG_1.jpg", "IMG_10.xmp", None),
         ("IMG_1.jpg", "IMG_1.txt", None),
         ("IMG_1.jpg", "IMG_1(2).xmp", None),
@@ -118,5 +120,8 @@ def test_which_folders_a_glob_means(glob, path, is_meant):
 def test_the_first_glob_that_fits_is_the_rank():
     folders = FolderGlobs([b"best", b"/srv"])
     assert [folders.rank(p) for p in (b"/srv/best/a", b"/srv/x/a", b"/mnt/a")] == [0, 1, 2]
+    assert folders == FolderGlobs([b"best", b"/srv"]) != FolderGlobs([b"best"])
+    assert len({folders, FolderGlobs([b"best", b"/srv"])}) == 1
+    assert len(folders) == 2
     with pytest.raises(ValueError, match="names nothing"):
         FolderGlobs([b"/"])

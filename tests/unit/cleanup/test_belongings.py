@@ -215,6 +215,43 @@ def test_the_device_of_a_folder_to_come_is_that_of_the_nearest_above_it():
     assert folders.device(b"") is None
 
 
+def test_a_folder_that_cannot_be_listed_keeps_its_pictures(shelf):
+    class Blind(Folders):
+        def names(self, root, directory):
+            return None if directory == b"b" else super().names(root, directory)
+
+    twins(shelf, "a/IMG_1.jpg", "b/IMG_1.jpg")
+    plan = draft(shelf, folders=Blind())
+    assert (plan.items, left(plan)) == ((), {"b/IMG_1.jpg": "unsettled"})
+    assert "cannot be listed" in detail(plan, "IMG_1.jpg")
+
+
+def test_a_companion_that_changes_while_it_is_read_keeps_its_picture(shelf):
+    class Changing(Folders):
+        def digest(self, root, directory, name, expected):
+            shelf.write("b/IMG_1.xmp", b"longer than before")
+            return super().digest(root, directory, name, expected)
+
+    twins(shelf, "a/IMG_1.jpg", "b/IMG_1.jpg")
+    shelf.write("a/IMG_1.xmp", b"note")
+    shelf.write("b/IMG_1.xmp", b"note")
+    plan = draft(shelf, folders=Changing())
+    assert left(plan) == {"b/IMG_1.jpg": "companion"}
+    assert "cannot be read, or changes" in detail(plan, "IMG_1.jpg")
+
+
+def test_of_several_lists_of_names_the_oldest_are_read_again(tmp_path):
+    root, folders = os.fsencode(tmp_path), Folders(names_kept=3)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            (tmp_path / name / f"{number}").touch()
+    first = folders.names(root, b"a")
+    assert folders.names(root, b"a") is first
+    folders.names(root, b"b")
+    assert folders.names(root, b"a") is not first
+
+
 def test_folders_are_looked_at_without_following_a_symlink(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "a.xmp").write_bytes(b"x")

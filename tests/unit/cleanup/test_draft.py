@@ -106,6 +106,18 @@ def test_in_a_chain_no_plan_removes_a_picture_in_favour_of_one_it_was_not_compar
         assert {item.keeper.path.name, item.victims[0].file.path.name} in ({b"a.jpg", b"b.jpg"}, {b"b.jpg", b"c.jpg"})
 
 
+def test_of_what_is_left_of_a_group_the_one_without_a_caption_stays(shelf):
+    bare = shelf.picture("bare.jpg", "bare")
+    gps = Capture(has_gps=True)
+    captioned = shelf.picture("a.jpg", "captioned", width=410, capture=gps)
+    plain = shelf.picture("z.jpg", "plain", capture=gps)
+    shelf.pair(bare, captioned, overlay_share=0.1, overlay_is_on_b=True)
+    shelf.pair(bare, plain)
+    shelf.pair(captioned, plain)
+    plan = shelf.draft(keep=keep_policy(["folders", "original"], folders=[b"bare.jpg"]))
+    assert (going(plan), kept(plan)) == (["a.jpg"], {"z.jpg"})
+
+
 def test_a_policy_that_keeps_the_end_of_a_chain_leaves_the_other_end_alone(shelf):
     middle = shelf.picture("m.jpg", "middle", width=4000)
     first = shelf.picture("a.jpg", "first")
