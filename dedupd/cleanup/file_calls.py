@@ -214,7 +214,12 @@ def _share(source: int, target: int, offset: int, length: int) -> int | None:
     """Share one piece: how many bytes are shared now, None where the kernel found a difference."""
     request = bytearray(_SHARE_HEAD.pack(offset, length, 1, 0, 0) + _SHARE_TARGET.pack(target, offset, 0, 0, 0))
     fcntl.ioctl(source, _FIDEDUPERANGE, request, True)
-    _, _, shared, status, _ = _SHARE_TARGET.unpack_from(request, _SHARE_HEAD.size)
+    return _shared_bytes(request)
+
+
+def _shared_bytes(reply: bytes | bytearray) -> int | None:
+    """What the kernel wrote into a request."""
+    _, _, shared, status, _ = _SHARE_TARGET.unpack_from(reply, _SHARE_HEAD.size)
     if status == _DIFFERS:
         return None
     if status < 0:

@@ -6,6 +6,7 @@ Pure bookkeeping in memory, changed by `note` alone; reads no disk. Used by one 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from dedupd.cleanup.journal_records import Act, ActKind, Intended, Record, RunOver, RunStarted, Settled
 from dedupd.cleanup.places import Base
@@ -92,6 +93,8 @@ class History:
                 self._settle(record)
             case RunOver():
                 pass  # for people
+            case _:
+                assert_never(record)
 
     def _settle(self, record: Settled) -> None:
         self.outcomes.extend(record.outcomes)
@@ -108,6 +111,8 @@ class History:
                         self._is_back(act.of)
                 case RunKind.EXPIRE:
                     self._expired(act, outcome, ino)
+                case _:
+                    assert_never(run.kind)
 
     def _went(self, act: Act, outcome: Outcome, action: Action, ino: int) -> None:
         if outcome.kind in _AT_TARGET and act.kind is not ActKind.SHARE:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from enum import Enum
+from typing import assert_never
 
 from dedupd.cleanup.acting import Acting, Result
 from dedupd.cleanup.book import Book, RunBook
@@ -67,6 +68,8 @@ class Recovery:
                     results = [self._undone(act) for act in intent.acts]
                 case RunKind.EXPIRE:
                     results = [self._expired(act) for act in intent.acts]
+                case _:
+                    assert_never(kind)
         except OSError as error:
             raise _UnknownError from error
         run.settle(unit, intent.plan_id, intent.item, intent.acts, results)
@@ -123,6 +126,8 @@ class Recovery:
             case _State.NOWHERE:
                 detail = f"{_INTERRUPTED} The file is neither where it was nor where it was to go; nothing was touched."
                 return Result(kind=OutcomeKind.CONFLICT, detail=detail, is_at_target=False, ino=act.file.stat.ino)
+            case _:
+                assert_never(state)
 
     def _clear(self, act: Act) -> None:
         """Remove what an act that was not done may have left: a link of the kept file, a note without its file."""

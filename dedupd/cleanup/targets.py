@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import assert_never
 
 from dedupd.cleanup.file_calls import FileCalls
 from dedupd.cleanup.journal_records import Act, ActKind, Known
@@ -19,7 +20,6 @@ QUARANTINE = b".dedupd-quarantine"
 _DUPLICATES = b"duplicates"
 _BEST = b"best"
 _NS = 1_000_000_000
-_FREE_NAMES = 10_000  # "name (2)" … tried before giving up
 
 _KINDS = {Action.HARDLINK: ActKind.LINK, Action.REFLINK: ActKind.SHARE}
 
@@ -79,6 +79,8 @@ class Targets:
                     trash = self._trashes[victim.file.path.root]
                     target = self._free(trash.file(file.place.name), trash)
                     note = trash.note(target.name)
+                case _:
+                    assert_never(self._plan.action)
         return Act(
             kind=kind,
             file=file,
@@ -113,14 +115,17 @@ class Targets:
 
     def _free(self, wanted: Place, trash: Trash | None = None) -> Place:
         """The place, or one beside it, that nothing has; with its note's, where there is one."""
-        place = wanted
-        for number in range(2, _FREE_NAMES):
-            is_free = place not in self._given and self._places.look(place) is None
-            if is_free and (trash is None or self._places.look(trash.note(place.name)) is None):
-                break
+        place, number = wanted, 1
+        while not self._is_free(place, trash):
+            number += 1
             place = wanted.beside(numbered(wanted.name, f"({number})"))
         self._given.add(place)
         return place  # should it be taken after all, the act finds that out: nothing is ever overwritten
+
+    def _is_free(self, place: Place, trash: Trash | None) -> bool:
+        if place in self._given or self._places.look(place) is not None:
+            return False
+        return trash is None or self._places.look(trash.note(place.name)) is None
 
 
 def numbered(name: bytes, number: str) -> bytes:
