@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes.cleanup_bench import DAY_NS, NO_LIMITS, Bench, ComparingCalls, DeedCalls, failing, name_of
 
+from dedupd.cleanup import local_actor
+from dedupd.cleanup.local_actor import LocalActor
+from dedupd.cleanup.targets import numbered
 from dedupd.core.cleanup_plan import Action, Limits, OutcomeKind
 from dedupd.core.errors import AlreadyRunningError, RequestError, RetryError, StoreDamagedError
 from dedupd.core.records import FilePath, RootId
@@ -176,19 +181,54 @@ def test_without_a_trash_a_plan_is_refused(bench):
 
 
 def test_two_processes_never_act_by_one_journal(bench):
-    import subprocess
-    import sys
-
-    bench.actor()
-    code = (
-        "import sys; from pathlib import Path; from dedupd.cleanup.file_calls import FileCalls\n"
-        "from dedupd.cleanup.local_actor import LocalActor\nfrom dedupd.core.errors import AlreadyRunningError\n"
-        "try:\n    LocalActor(Path(sys.argv[1]), FileCalls(), lambda: 0)\n"
-        "except AlreadyRunningError:\n    sys.exit(7)\n"
+    bench.actor().close()
+    holding = (
+        "import fcntl, sys; file = open(sys.argv[1], 'r+'); fcntl.lockf(file, fcntl.LOCK_EX);"
+        "print('held', flush=True); sys.stdin.read()"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(bench.directory / "journal")], check=False)
-    assert run.returncode == 7
-    assert AlreadyRunningError.exit_code == 75
+    arguments = [sys.executable, "-c", holding, str(bench.directory / "journal/lock")]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        with pytest.raises(AlreadyRunningError, match="another process"):
+            bench.actor()
+        process.communicate()
+    assert bench.actor().outcomes(0, 1) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "trash"),
+    [
+        ({"XDG_DATA_HOME": "{}/data", "HOME": "/nowhere"}, "data/Trash"),
+        ({"HOME": "{}"}, ".local/share/Trash"),
+    ],
+)
+def test_the_trash_is_that_of_the_users_environment(bench, monkeypatch, environment, trash):
+    for name in ("XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(bench.directory))
+    (bench.directory / trash).parent.mkdir(parents=True)
+    actor = LocalActor(bench.directory / "journal", bench.calls, lambda: bench.now_ns)
+    assert bench.apply(bench.plan(*items_of(bench, 1), action=Action.TRASH), actor).done == 1
+    assert (bench.directory / trash / "files/1.jpg").exists()
+    actor.close()
+
+
+def test_without_a_home_the_trash_is_at_the_top_of_the_filesystem(monkeypatch):
+    for name in ("XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert local_actor._data_home() == b""
+
+
+def test_a_number_goes_before_the_suffix():
+    names = [b"a.jpg", b"a.jpg.xmp", b"noext", b".hidden", b"a."]
+    assert [numbered(name, "(2)") for name in names] == [
+        b"a (2).jpg",
+        b"a.jpg (2).xmp",
+        b"noext (2)",
+        b".hidden (2)",
+        b"a (2).",
+    ]
 
 
 def test_a_damaged_journal_lets_nothing_be_done(bench):

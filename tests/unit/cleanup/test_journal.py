@@ -10,7 +10,7 @@ import pytest
 from fakes.cleanup_bench import FaultyCalls
 
 from dedupd.cleanup.file_calls import FileCalls
-from dedupd.cleanup.journal import Journal
+from dedupd.cleanup.journal import Journal, has_history
 from dedupd.cleanup.journal_records import RunOver, RunStarted
 from dedupd.core.cleanup_plan import RunEnd, RunKind
 from dedupd.core.errors import DiskFullError, StoreDamagedError, StoreWriteError
@@ -57,6 +57,11 @@ def test_what_is_appended_is_there_after_a_restart(written):
 def test_an_empty_journal_has_no_records(directory):
     assert runs(directory) == []
     assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_whether_anything_was_ever_done_is_told_without_opening_it(written, tmp_path):
+    assert has_history(written)
+    assert not has_history(tmp_path)
 
 
 def test_other_files_in_its_directory_are_left_alone(written):
