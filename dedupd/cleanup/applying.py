@@ -81,17 +81,27 @@ class Applying:
         finally:
             places.close()
 
-    def bites(self, plan: Plan, item: PlanItem, done: tuple[int, int]) -> str:
-        """Why the run must end before an item, as a sentence; "" where it need not."""
+    def done_today(self) -> tuple[int, int]:
+        """Files and bytes of the last 24 hours that are not back."""
+        return self._book.history.done_since(self._now_ns() - _DAY_NS)
+
+    def bites(self, plan: Plan, item: PlanItem, done: tuple[int, int], earlier: tuple[int, int]) -> str:
+        """Why the run must end before an item, as a sentence; "" where it need not.
+
+        Args:
+            plan: with the limits in force.
+            item: the next one.
+            done: files and bytes that this run has taken.
+            earlier: what other runs took today.
+        """
         limits = plan.limits
         victims = [victim for victim in item.victims if victim.carried_to is None]
         files, bytes_ = len(victims), sum(victim.file.stat.size_bytes for victim in victims)
-        day = self._book.history.done_since(self._now_ns() - _DAY_NS)
         for limit, before, more, words in (
             (limits.files_per_run, done[0], files, "files a run"),
             (limits.bytes_per_run, done[1], bytes_, "bytes a run"),
-            (limits.files_per_day, day[0], files, "files a day"),
-            (limits.bytes_per_day, day[1], bytes_, "bytes a day"),
+            (limits.files_per_day, earlier[0] + done[0], files, "files a day"),
+            (limits.bytes_per_day, earlier[1] + done[1], bytes_, "bytes a day"),
         ):
             if limit and before + more > limit:
                 return f"The limit of {limit} {words} is reached."
@@ -192,6 +202,7 @@ class _Run:
         self._places = places
         self._run = run
         self._done = (0, 0)  # files and bytes of this run
+        self._earlier = applying.done_today()
         self._bad = 0  # items that were not as planned
         self._sorted: dict[object, PlanItem] = {}  # SORT: the last item done of each kept file
 
@@ -217,7 +228,7 @@ class _Run:
         most = self._plan.limits.conflicts
         if most and self._bad >= most:
             return f"{self._bad} items were not as planned, so the run ended."
-        return self._applying.bites(self._plan, item, self._done) if item else ""
+        return self._applying.bites(self._plan, item, self._done, self._earlier) if item else ""
 
     def _item(self, item: PlanItem) -> None:
         try:
