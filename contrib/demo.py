@@ -1,7 +1,8 @@
 """`make run`: show dedupd at work on a folder.
 
 Without an argument it makes an example library (photographs that come with scikit-image, and copies of them as people
-have them), scans it, watches it, and puts one more copy in to show the alert. With a folder it scans that, and then
+have them), scans it, watches it, puts one more copy in to show the alert, and ends with the plan of a clean-up, which
+touches nothing. With a folder it scans that, and then
 watches it until Ctrl-C; nothing is ever written into a folder of yours.
 """
 
@@ -22,6 +23,7 @@ STATE = HERE / "state"
 SOCKET = HERE / "dedupd.sock"
 REPORT = HERE / "duplicates.html"
 BIN = Path(sys.executable).parent
+ELSEWHERE = {"brick": "Backup/old laptop", "grass": "Phone/WhatsApp"}  # folders that hold more than copies
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "immunohistochemistry", "retina", "brick", "camera", "grass")
 
 
@@ -38,12 +40,13 @@ def make_example() -> Path:
         except Exception as error:  # noqa: BLE001 - a picture that this release would have to download
             print(f"  (without {name}: {type(error).__name__})")
     for number, (name, photo) in enumerate(photos.items()):
-        keep(photo, f"2024/Holiday/IMG_{number:04}_{name}.jpg", quality=92)
+        folder = ELSEWHERE.get(name, "2024/Holiday")
+        keep(photo, f"{folder}/IMG_{number:04}_{name}.jpg", quality=92)
 
     names = list(photos)
     original = next((EXAMPLE / "2024/Holiday").glob(f"*_{names[0]}.jpg"))
     copy = EXAMPLE / "Backup/old laptop" / original.name
-    copy.parent.mkdir(parents=True)
+    copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(original, copy)
     keep(photos[names[0]].resize((256, 256)), "Phone/WhatsApp/IMG-20240712-WA0003.jpg", quality=60)
     keep(photos[names[1]].rotate(90, expand=True), "Phone/turned.jpg", quality=90)
@@ -125,6 +128,8 @@ def show_an_arrival(folder: Path, events: subprocess.Popen[str]) -> None:
     print(f"(announced {time.monotonic() - began:.1f} s after it was written)")
     title("dedupctl explain")
     control("explain", str(original), str(arriving))
+    title("dedupctl plan --min-age 0")
+    control("plan", "--min-age", "0")
     print(f"\nA page with pictures: {REPORT}")
 
 
