@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from dedupd.cli.printing import escaped, raw_path
 from dedupd.client import Client
@@ -17,6 +17,9 @@ from dedupd.core.errors import AccessError, DedupdError, NotFoundError
 from dedupd.protocol.requests import PictureName, PinRequest
 from dedupd.protocol.status import RootMessage, StatusMessage
 from dedupd.protocol.text import path_b64, path_text
+
+if TYPE_CHECKING:
+    from dedupd.client.cleaning import CleaningClient
 
 NameT = TypeVar("NameT")
 AnswerT = TypeVar("AnswerT")
@@ -34,6 +37,13 @@ class FileTroubleError(DedupdError):
 def client_of(args: argparse.Namespace) -> Client:
     """A client of the daemon that the arguments name."""
     return Client(args.socket)
+
+
+def cleaning_client_of(args: argparse.Namespace) -> CleaningClient:
+    """The same for commands that clean up."""
+    from dedupd.client.cleaning import CleaningClient  # noqa: PLC0415 - the others start faster without
+
+    return CleaningClient(args.socket)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from dedupd.protocol.cleanup import PinMessage, UnpinnedMessage
 from dedupd.protocol.failures import Failure
 from dedupd.protocol.fields import RelationName
 from dedupd.protocol.pictures import FindMessage
@@ -69,10 +68,3 @@ class RescanDocument(Struct, frozen=True, kw_only=True):
 
     roots: tuple[int, ...]
     finished: tuple[int, ...]  # with --wait: those whose scan has ended
-
-
-class KeepDocument(Struct, frozen=True, kw_only=True):
-    """`dedupctl keep FILE … --json`."""
-
-    pinned: tuple[PinMessage, ...]
-    unpinned: tuple[UnpinnedMessage, ...]

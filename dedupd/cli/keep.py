@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 
-from dedupd.cli.asking import client_of, file_name, named_in_library
-from dedupd.cli.documents import KeepDocument
+from msgspec import Struct
+
+from dedupd.cli.asking import cleaning_client_of, file_name, named_in_library
 from dedupd.cli.printing import Output, escaped, local_time
-from dedupd.client import Client
+from dedupd.client.cleaning import CleaningClient
 from dedupd.core.errors import RequestError
 from dedupd.core.wording import count_text
 from dedupd.protocol.cleanup import PinMessage, UnpinnedMessage
 
 
+class KeepDocument(Struct, frozen=True, kw_only=True):
+    """`dedupctl keep FILE … --json`."""
+
+    pinned: tuple[PinMessage, ...]
+    unpinned: tuple[UnpinnedMessage, ...]
+
+
 def run(args: argparse.Namespace, output: Output) -> int:
     """List, pin, or unpin, one file after the other; the first that is refused ends it."""
-    client = client_of(args)
+    client = cleaning_client_of(args)
     if args.list:
         if args.files or args.remove:
             raise RequestError("--list shows all that is kept; it takes nothing else.")
@@ -37,7 +45,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _list(client: Client, output: Output) -> int:
+def _list(client: CleaningClient, output: Output) -> int:
     pins = client.pins()
     if output.is_json:
         output.document(pins)

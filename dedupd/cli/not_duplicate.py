@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dedupd.cli.asking import client_of, named_in_library, picture_name
+from dedupd.cli.asking import cleaning_client_of, named_in_library, picture_name
 from dedupd.cli.printing import Output, escaped, local_time
 from dedupd.core.errors import RequestError
 from dedupd.core.wording import count_text
@@ -13,7 +13,7 @@ from dedupd.protocol.cleanup import NamedPictureMessage, VerdictsMessage, Withdr
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """List, say, or withdraw."""
-    client = client_of(args)
+    client = cleaning_client_of(args)
     is_about_some = bool(args.pictures) or args.group is not None
     if args.list:
         if is_about_some or args.withdraw:

@@ -6,11 +6,11 @@ import argparse
 import os
 import sys
 
-from dedupd.cli.asking import absolute, client_of, root_named, text_and_exact
+from dedupd.cli.asking import absolute, cleaning_client_of, root_named, text_and_exact
 from dedupd.cli.new_file import write_whole
 from dedupd.cli.plan_text import print_plan
 from dedupd.cli.printing import Output, escaped, local_time
-from dedupd.client import Client
+from dedupd.client.cleaning import CleaningClient
 from dedupd.core.errors import RequestError
 from dedupd.core.wording import bytes_text
 from dedupd.protocol.cleanup import PlansMessage
@@ -21,7 +21,7 @@ _WISHES = ("policy", "relation", "root", "below", "group", "action", "folder", "
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Draw up or look up, and show."""
-    client = client_of(args)
+    client = cleaning_client_of(args)
     if args.command == "plans":
         _print_plans(client.plans(), output)
         return 0
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _request(args: argparse.Namespace, client: Client) -> PlanRequest:
+def _request(args: argparse.Namespace, client: CleaningClient) -> PlanRequest:
     below, below_b64 = _path(args.below)
     folder, folder_b64 = _path(args.folder)
     return PlanRequest(

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dedupd.cli.asking import client_of
+from dedupd.cli.asking import cleaning_client_of
 from dedupd.cli.printing import Output, escaped, local_time
 from dedupd.cli.running import exit_code, follow
-from dedupd.client import Client
+from dedupd.client.cleaning import CleaningClient
 from dedupd.core.errors import RequestError
 from dedupd.core.wording import bytes_text, count_text
 from dedupd.protocol.cleanup import ExpiryMessage, QuarantinedMessage
@@ -19,7 +19,7 @@ from dedupd.protocol.cleanup import ExpiryMessage, QuarantinedMessage
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """List, show what is due, or delete it."""
-    client = client_of(args)
+    client = cleaning_client_of(args)
     if args.action == "list":
         if args.plan or args.now or args.confirm is not None:
             raise RequestError("`dedupctl quarantine list` takes no PLAN, --now or --confirm.\nThose are for expire.")
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     return exit_code(follow(run, output, done_word="deleted for good", total=None))
 
 
-def _list(client: Client, output: Output) -> int:
+def _list(client: CleaningClient, output: Output) -> int:
     quarantine = client.quarantine()
     if output.is_json:
         output.document(quarantine)
@@ -45,7 +45,7 @@ def _list(client: Client, output: Output) -> int:
     return 0
 
 
-def _show(args: argparse.Namespace, client: Client, output: Output) -> int:
+def _show(args: argparse.Namespace, client: CleaningClient, output: Output) -> int:
     expiry = client.expiry(args.plan, now=args.now)
     if output.is_json:
         output.document(expiry)

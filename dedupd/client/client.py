@@ -16,9 +16,8 @@ from typing import IO
 import msgspec
 
 from dedupd.client.body import Pieces, Sent
-from dedupd.client.cleaning import CleaningCalls
 from dedupd.client.event_frames import frames_of
-from dedupd.client.exchange import ANSWER_TIMEOUT_S, SILENCE_S, Query, lost, read_whole
+from dedupd.client.exchange import ANSWER_TIMEOUT_S, SILENCE_S, Exchanges, Query, lost, read_whole
 from dedupd.core.errors import DaemonUnreachableError, RetryError
 from dedupd.protocol.events import EventMessage
 from dedupd.protocol.paths import default_socket_paths
@@ -40,7 +39,7 @@ _PIECE_BYTES = 256 * 1024
 _LONGEST_NAME = 255  # bytes; file systems have none longer
 
 
-class Client(CleaningCalls):
+class Client(Exchanges):
     """Asks a running daemon.
 
     Args:

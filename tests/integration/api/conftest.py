@@ -24,7 +24,7 @@ from dedupd.api.admins import Admins
 from dedupd.api.app import Application
 from dedupd.api.listen import ListeningSocket, bind_socket
 from dedupd.api.server import ApiServer
-from dedupd.client import Client
+from dedupd.client.cleaning import CleaningClient
 from dedupd.core.grouping import Group, Member
 from dedupd.core.ports import (
     Descriptor,
@@ -71,8 +71,8 @@ class Stand:
         return self.base / "run" / "dedupd.sock"
 
     @property
-    def client(self) -> Client:
-        return Client(self.socket_path)
+    def client(self) -> CleaningClient:
+        return CleaningClient(self.socket_path)
 
     def start(self):
         self.app = Application(

@@ -6,7 +6,7 @@ import threading
 import msgspec
 import pytest
 
-from dedupd.client import Client
+from dedupd.client.cleaning import CleaningClient
 from dedupd.core.errors import DaemonUnreachableError
 from dedupd.protocol.cleanup import RunEndMessage
 
@@ -33,7 +33,7 @@ def answering(tmp_path):
         thread = threading.Thread(target=serve, args=(answer,), daemon=True)
         threads.append(thread)
         thread.start()
-        return Client(tmp_path / "s")
+        return CleaningClient(tmp_path / "s")
 
     yield client
     for thread in threads:
@@ -63,4 +63,4 @@ def test_a_stream_that_breaks_off_is_no_end_and_says_where_to_look(answering, an
 
 def test_a_refusal_of_the_connection_is_told_as_before(tmp_path):
     with pytest.raises(DaemonUnreachableError, match="No dedupd answers"):
-        next(Client(tmp_path / "nobody").apply_plan("0" * 8))
+        next(CleaningClient(tmp_path / "nobody").apply_plan("0" * 8))

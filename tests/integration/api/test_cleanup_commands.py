@@ -13,7 +13,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from dedupd.cli import documents
+from dedupd.cli.keep import KeepDocument
 from dedupd.cli.plan_text import DONE_WORDS
 from dedupd.core.cleanup_plan import Limits
 from dedupd.core.errors import RetryError
@@ -453,9 +453,9 @@ def test_json_is_one_document_as_described(cleanable, dedupctl, applied):
         (["not-duplicate", "content:1", "content:2"], VerdictsMessage),
         (["not-duplicate", "--list"], VerdictsMessage),
         (["not-duplicate", "--withdraw", "content:1", "content:2"], WithdrawnMessage),
-        (["keep", cleanable.base / "photos/a/one.jpg"], documents.KeepDocument),
+        (["keep", cleanable.base / "photos/a/one.jpg"], KeepDocument),
         (["keep", "--list"], PinsMessage),
-        (["keep", "--remove", cleanable.base / "photos/a/one.jpg"], documents.KeepDocument),
+        (["keep", "--remove", cleanable.base / "photos/a/one.jpg"], KeepDocument),
     ]:
         said = dedupctl(*arguments, "--json")
         assert (said.code, said.err) == (0, ""), arguments
