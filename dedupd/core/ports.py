@@ -6,7 +6,7 @@ in `tests/contracts/` that the real implementation and any fake must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Sequence_
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dedupd.core.events import Event, Fact
+from dedupd.core.generation import Generation
 from dedupd.core.grouping import Group
 from dedupd.core.illustration import Figures, Illustrated, SheetWords
 from dedupd.core.records import (
@@ -50,6 +51,7 @@ class Priority(IntEnum):
     EVIDENCE = 1  # finishes work already begun
     ARRIVAL = 2  # a file that appeared while watching
     BACKLOG = 3  # a first scan
+    BACKGROUND = 4  # further models: nobody waits, and nothing else may wait for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +255,7 @@ class Counts:
     contents_unlinked: int
     edges: int
     events: int
+    pairs_suggested: int = 0  # by further models, and not looked at yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +318,23 @@ class LibraryView(Protocol):
     def vector_changes(self, after: Sequence) -> Iterator[VectorChange] | None:
         """What linking and removal did after a sequence; None when the log was trimmed past it."""
 
+    def generations(self) -> list[Generation]:
+        """Further models of which there are vectors, or will be, those that began first first."""
+
+    def generation_vectors(self, model: ModelTag, content: ContentId) -> Vectors | None: ...
+    def all_generation_vectors(self, model: ModelTag, after: ContentId) -> Iterator[tuple[ContentId, Vectors]]:
+        """A generation's vectors of the contents with higher ids than `after`, in id order."""
+
+    def contents_without(self, model: ModelTag, after: ContentId) -> Iterator[ContentId]:
+        """Contents with higher ids than `after` that lack a generation's vectors, in id order.
+
+        Ends at the first content that is not LINKED, so that arrivals come first; ids below it never return to
+        that stage.
+        """
+
+    def suggested_pairs(self, limit: int) -> list[tuple[ContentId, ContentId]]:
+        """Pairs (smaller id first) that further models name as candidates; a content of one may have gone since."""
+
     def edges(self) -> Iterator[Edge]: ...
     def edge(self, a: ContentId, b: ContentId) -> Edge | None: ...
 
@@ -357,6 +377,20 @@ class LibraryTransaction(LibraryView, Protocol):
 
     def remove_content(self, content: ContentId) -> list[Edge]:
         """Forget a content that no file holds, with its edges (returned) and vectors; the vector log gets an entry."""
+
+    def put_generation(self, generation: Generation) -> None:
+        """Begin a generation, or change what is known of it; `contents` stays as the store counts it."""
+
+    def put_generation_vectors(self, model: ModelTag, vectors: Mapping[ContentId, Vectors]) -> set[ContentId]:
+        """Store contents' vectors [1 … 4, dim] of a generation; returns those that the library still holds."""
+
+    def drop_generation(self, model: ModelTag, limit: int) -> bool:
+        """Forget up to `limit` contents' vectors of a generation, and with the last of them itself: then True."""
+
+    def suggest_pairs(self, pairs: Iterable[tuple[ContentId, ContentId]]) -> int:
+        """Have pairs (smaller id first) looked at; returns how many are new. Those that have an edge are left out."""
+
+    def remove_suggested(self, pairs: Iterable[tuple[ContentId, ContentId]]) -> None: ...
 
     def put_edge(self, edge: Edge) -> None: ...
 

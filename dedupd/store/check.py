@@ -17,7 +17,7 @@ from typing import TypeVar
 import lmdb
 
 from dedupd.core.records import ContentId, ContentRecord, FileRecord, FileStage
-from dedupd.store import codec, content_codec, derived, frame, keys, outbox, verdict_codec
+from dedupd.store import codec, content_codec, derived, frame, generation_codec, keys, outbox, verdict_codec
 from dedupd.store.environment import Table, Tables, library_directory, opened_for_reading, structural_problems
 from dedupd.store.reader import LmdbView
 from dedupd.store.state_directory import lock_state
@@ -99,6 +99,7 @@ class _Inspection(LmdbView):
         self._check_files()
         self._check_present_files()
         self._check_edges()
+        self._check_generations()
         self._check_verdicts()
         self._check_logs()
         self._check_derived_sizes()
@@ -243,6 +244,34 @@ class _Inspection(LmdbView):
                 if end not in self._contents:
                     self._add("edges", key, f"content {end} is not there")
             self._expect_rows(derived.rows_of_edge(edge))
+
+    def _check_generations(self) -> None:
+        """Each counts its vectors, and a content's go with it. A suggested pair may outlive a content for a while."""
+        held: Counter[bytes] = Counter()
+        vectors = self._tables.generation_vectors
+        for key, body in self._records(vectors, lambda _, body: body):
+            held[key[: generation_codec.MODEL_BYTES]] += 1
+            self._check_vectors(vectors.name, key, body)
+            if generation_codec.content_of(key) not in self._contents:
+                self._add(vectors.name, key, f"content {generation_codec.content_of(key)} is not there")
+        generations = self._tables.generations
+        for key, body in self._records(generations, lambda _, body: body):
+            try:
+                found = self._generation_from(key, frame.framed(key, body))
+            except frame.DamagedRecordError as error:
+                self._add(error.table, error.key, error.cause)
+                continue
+            if found.contents != held[key]:
+                self._add(generations.name, key, f"it counts {found.contents} contents, there are {held[key]}")
+        for key in held:
+            if self._body_is_absent(generations, key):
+                self._add(vectors.name, key, "there are vectors of a generation that is not there")
+        for key, _ in self._scan(self._tables.suggested):
+            if len(key) != 2 * keys.CONTENT_BYTES or key[: keys.CONTENT_BYTES] >= key[keys.CONTENT_BYTES :]:
+                self._add("suggested", key, "it is no pair with the smaller content first")
+
+    def _body_is_absent(self, table: Table, key: bytes) -> bool:
+        return table.handle is None or self._txn.get(key, None, table.handle) is None
 
     def _check_verdicts(self) -> None:
         """They go by digest and need no content to be there."""

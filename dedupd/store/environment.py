@@ -29,7 +29,9 @@ _MIN_MAP_BYTES = 1 << 30  # where the address space is limited (ulimit -v, 32 bi
 _MAX_READERS = 512  # LMDB's default of 126 runs out under many API clients
 _MAX_TABLES = 64
 _LIBRARY = "library"
-_LATER_TABLES = frozenset({b"verdicts", b"pins", b"tombstones"})  # a store of schema 1 may lack them
+_LATER_TABLES = frozenset(  # a store of schema 1 may lack them
+    {b"verdicts", b"pins", b"tombstones", b"generations", b"generation_vectors", b"suggested"}
+)
 _ENGINE = 0  # LMDB 0.9's file format; py-lmdb 3 also bundles 1.0, whose files it cannot read
 
 
@@ -59,6 +61,9 @@ class Tables:
     verdicts: Table  # smaller digest, larger digest → record
     pins: Table  # digest → record
     tombstones: Table  # digest → record
+    generations: Table  # model → record
+    generation_vectors: Table  # model, content → that model's vectors
+    suggested: Table  # a, b →, a < b: a further model's candidates that nobody has looked at
 
     directories: Table  # root, directory hash → path
     inodes: Table  # device, inode, file →

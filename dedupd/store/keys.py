@@ -71,6 +71,11 @@ def pair_key(first: ContentId, second: ContentId) -> bytes:
     return first.to_bytes(CONTENT_BYTES, "big") + second.to_bytes(CONTENT_BYTES, "big")
 
 
+def pair_of(key: bytes) -> tuple[ContentId, ContentId]:
+    """The two contents of a pair's key."""
+    return content_of(key), content_of(key, CONTENT_BYTES)
+
+
 def inode_key(dev: int, ino: int) -> bytes:
     """Prefix of the files at one inode."""
     return _INODE.pack(dev & _MASK, ino & _MASK)

@@ -27,12 +27,13 @@ from dedupd.core.records import (
 )
 from dedupd.store import codec, content_codec, frame, keys, outbox
 from dedupd.store.environment import Tables
+from dedupd.store.generations import GenerationsView
 from dedupd.store.verdicts import VerdictsView
 
 _DIRECTORY_CHUNK = 128  # rows read ahead in a directory
 
 
-class LmdbView(VerdictsView):
+class LmdbView(VerdictsView, GenerationsView):
     """See `core.ports.LibraryView`. Iterators may be left early and survive changes made meanwhile in a transaction."""
 
     def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
@@ -57,6 +58,7 @@ class LmdbView(VerdictsView):
             contents_unlinked=self._entries(tables.queries),
             edges=self._entries(tables.edges),
             events=self._entries(tables.outbox),
+            pairs_suggested=self._entries(tables.suggested),
         )
 
     # -------------------------------------------------------------------------------------------------------- roots

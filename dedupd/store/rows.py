@@ -10,6 +10,7 @@ from itertools import islice
 
 import lmdb
 
+from dedupd.core.records import ModelTag
 from dedupd.store import frame
 from dedupd.store.environment import Table, Tables
 
@@ -31,6 +32,14 @@ class Rows:
     def _number(self, name: bytes) -> int:
         body = self._body(self._tables.meta, name)
         return 0 if body is None else frame.number_from("meta", name, body)
+
+    def _known_model(self, model: ModelTag) -> int | None:
+        """The number that stands for a model; None while nothing is stored of it."""
+        table, body = self._tables.models, model.encode()
+        for key, value in self._scan(table):
+            if frame.unframed(table.name, key, value) == body:
+                return int.from_bytes(key, "big")
+        return None
 
     def _entries(self, table: Table) -> int:
         return 0 if table.handle is None else self._txn.stat(table.handle)["entries"]

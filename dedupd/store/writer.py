@@ -8,9 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
-import numpy as np
-
-from dedupd.core.arrays import Vectors
 from dedupd.core.events import Fact
 from dedupd.core.ports import NewContent
 from dedupd.core.records import (
@@ -29,14 +26,14 @@ from dedupd.core.records import (
 )
 from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
 from dedupd.store import codec, content_codec, derived, frame, keys, outbox, verdict_codec
-from dedupd.store.environment import Table
+from dedupd.store.generation_writes import GenerationWrites
 from dedupd.store.reader import LmdbView
+from dedupd.store.row_writes import MOST_STORED, refuse_odd_vectors
 
-_MOST_STORED = 4  # views of one content (core.ports.Descriptor)
 _MOST_QUERIES = 48
 
 
-class LmdbTransaction(LmdbView):
+class LmdbTransaction(GenerationWrites, LmdbView):
     """See `core.ports.LibraryTransaction`. ValueError means that the caller is wrong about what the store holds."""
 
     # -------------------------------------------------------------------------------------------------------- roots
@@ -155,8 +152,8 @@ class LmdbTransaction(LmdbView):
         if known is not None:
             return known
         stored, queries = new.descriptor.stored, new.descriptor.queries
-        _refuse_odd_vectors(stored, _MOST_STORED, "stored")
-        _refuse_odd_vectors(queries, _MOST_QUERIES, "queries")
+        refuse_odd_vectors(stored, MOST_STORED, "stored")
+        refuse_odd_vectors(queries, _MOST_QUERIES, "queries")
         if stored.shape[1] != queries.shape[1] or not new.digest:
             raise ValueError(f"content: digest {new.digest.hex()!r}, stored {stored.shape}, queries {queries.shape}")
         image = new.image
@@ -232,6 +229,7 @@ class LmdbTransaction(LmdbView):
         self._delete(self._tables.digests, before.digest)
         for table in (self._tables.contents, self._tables.vectors, self._tables.queries):
             self._delete(table, key)
+        self._remove_from_generations(content)
         self._log_vectors(content, is_removal=True)
         return edges
 
@@ -244,16 +242,6 @@ class LmdbTransaction(LmdbView):
         if found is None:
             raise ValueError(f"no content {content}")
         return found
-
-    def _model_number(self, model: ModelTag) -> int:
-        table, body = self._tables.models, model.encode()
-        count = 0
-        for key, value in self._scan(table):
-            count += 1
-            if frame.unframed(table.name, key, value) == body:
-                return int.from_bytes(key, "big")
-        self._put(table, frame.model_key(count + 1), body)
-        return count + 1
 
     def _log_vectors(self, content: ContentId, *, is_removal: bool) -> None:
         key = keys.sequence_key(self._next_sequence())
@@ -369,12 +357,6 @@ class LmdbTransaction(LmdbView):
         self._put(self._tables.meta, b"in_use", frame.number_body(int(in_use)))
         self._put(self._tables.meta, b"app_version", app_version.encode())
 
-    def _put(self, table: Table, key: bytes, body: bytes) -> None:
-        self._txn.put(key, frame.framed(key, body), db=table.handle)
-
-    def _delete(self, table: Table, key: bytes) -> bool:
-        return self._txn.delete(key, db=table.handle)
-
     def _change_rows(self, before: set[derived.DerivedRow], after: set[derived.DerivedRow]) -> None:
         if before == after:
             return
@@ -396,9 +378,3 @@ def _digest(digest: bytes) -> bytes:
     if len(digest) != DIGEST_BYTES:
         raise ValueError(f"{digest.hex()!r} is no digest of {DIGEST_BYTES} bytes")
     return digest
-
-
-def _refuse_odd_vectors(vectors: Vectors, most: int, what: str) -> None:
-    is_right = vectors.ndim == 2 and 1 <= vectors.shape[0] <= most and vectors.dtype == np.float32
-    if not is_right or not 1 <= vectors.shape[1] <= 0xFFFF:
-        raise ValueError(f"descriptor: {what} must be float32 [1 … {most}, dim], not {vectors.dtype} {vectors.shape}")

@@ -27,6 +27,7 @@ from dedupd.core.events import (
     RootSuspect,
     ScanFinished,
 )
+from dedupd.core.generation import Generation
 from dedupd.core.ports import (
     DecodedImage,
     Descriptor,
@@ -727,6 +728,163 @@ def test_an_edge_needs_two_known_contents_in_order(library: Library) -> None:
                 txn.put_edge(odd)
 
 
+# ------------------------------------------------------------------------------------ further models' generations
+
+FURTHER, OTHER_MODEL = ModelTag("further-6"), ModelTag("other-6")
+FIRST_ID = ContentId(0)
+GENERATION = Generation(tag=FURTHER, name="some/model \udce9", dim=6, candidate_similarity=0.75)
+
+
+def six(seed: int, rows: int = 1) -> np.ndarray:
+    """Vectors that half precision holds exactly."""
+    return np.random.default_rng(seed).integers(-8, 8, (rows, 6)).astype(np.float32) / 8
+
+
+def link_all(library: Library, contents: list[ContentRecord]) -> None:
+    with library.transaction() as txn:
+        for content in contents:
+            txn.mark_linked(content.id)
+
+
+def begin(library: Library, *generations: Generation) -> None:
+    with library.transaction() as txn:
+        for generation in generations:
+            txn.put_generation(generation)
+
+
+def test_a_generation_comes_back_and_counts_its_contents_itself(library: Library) -> None:
+    one, two = add_contents(library, 1, 2)
+    begin(library, GENERATION, replace(GENERATION, tag=OTHER_MODEL, name="other", contents=77))
+    with library.transaction() as txn:
+        assert txn.put_generation_vectors(FURTHER, {one.id: six(1, 4), two.id: six(2)}) == {one.id, two.id}
+        assert txn.put_generation_vectors(FURTHER, {two.id: six(3)}) == {two.id}
+        txn.put_generation(replace(GENERATION, was_complete=True, contents=99))
+    with library.view() as view:
+        first, second = view.generations()
+        assert first == replace(GENERATION, name="some/model \\udce9", was_complete=True, contents=2)
+        assert (second.tag, second.contents, second.was_complete) == (OTHER_MODEL, 0, False)
+        np.testing.assert_array_equal(view.generation_vectors(FURTHER, one.id), six(1, 4))
+        np.testing.assert_array_equal(view.generation_vectors(FURTHER, two.id), six(3))
+        assert view.generation_vectors(OTHER_MODEL, one.id) is None
+        assert view.generation_vectors(ModelTag("never"), one.id) is None
+        assert [content for content, _ in view.all_generation_vectors(FURTHER, FIRST_ID)] == [one.id, two.id]
+        assert [content for content, _ in view.all_generation_vectors(FURTHER, one.id)] == [two.id]
+        assert list(view.all_generation_vectors(OTHER_MODEL, FIRST_ID)) == []
+
+
+def test_the_built_in_descriptor_is_no_generation_and_none_is_mistaken_for_it(library: Library) -> None:
+    [one] = add_contents(library, 1)
+    link_all(library, [one])
+    begin(library, GENERATION)
+    with library.transaction() as txn:
+        txn.put_generation_vectors(FURTHER, {one.id: six(1)})
+    with library.view() as view:
+        assert [g.tag for g in view.generations()] == [FURTHER]
+        [(content, vectors)] = view.all_vectors()
+        assert (content, vectors.shape) == (one.id, (2, 8))
+
+
+def test_what_lacks_vectors_is_named_up_to_the_first_content_that_is_not_linked(library: Library) -> None:
+    contents = add_contents(library, 1, 2, 3, 4, 5)
+    ids = [content.id for content in contents]
+    link_all(library, [contents[i] for i in (0, 1, 2, 4)])
+    begin(library, GENERATION, replace(GENERATION, tag=OTHER_MODEL))
+    with library.transaction() as txn:
+        txn.put_generation_vectors(FURTHER, {ids[1]: six(1)})
+    with library.view() as view:
+        assert list(view.contents_without(FURTHER, FIRST_ID)) == [ids[0], ids[2]]
+        assert list(view.contents_without(FURTHER, ids[0])) == [ids[2]]
+        assert list(view.contents_without(OTHER_MODEL, FIRST_ID)) == ids[:3]
+        assert list(view.contents_without(ModelTag("never"), FIRST_ID)) == ids[:3]
+    link_all(library, [contents[3]])
+    with library.view() as view:
+        assert list(view.contents_without(FURTHER, ids[0])) == ids[2:]
+        assert list(view.contents_without(FURTHER, ids[4])) == []
+
+
+def test_many_contents_are_gone_through_however_many_have_vectors(library: Library) -> None:
+    contents = add_contents(library, *range(1, 2501))
+    link_all(library, contents)
+    begin(library, GENERATION)
+    lacking = [contents[i].id for i in (0, 1023, 1024, 2047, 2499)]
+    with library.transaction() as txn:
+        txn.put_generation_vectors(FURTHER, {c.id: six(1) for c in contents if c.id not in lacking})
+    with library.view() as view:
+        assert list(view.contents_without(FURTHER, FIRST_ID)) == lacking
+        assert view.generations()[0].contents == 2495
+
+
+def test_vectors_of_a_content_go_with_it(library: Library) -> None:
+    one, two = add_contents(library, 1, 2)
+    begin(library, GENERATION, replace(GENERATION, tag=OTHER_MODEL))
+    with library.transaction() as txn:
+        for model in (FURTHER, OTHER_MODEL):
+            txn.put_generation_vectors(model, {one.id: six(1), two.id: six(2)})
+        txn.remove_content(one.id)
+    with library.transaction() as txn:
+        assert [g.contents for g in txn.generations()] == [1, 1]
+        assert txn.generation_vectors(FURTHER, one.id) is None
+        assert txn.put_generation_vectors(FURTHER, {one.id: six(1), two.id: six(2)}) == {two.id}
+        assert [g.contents for g in txn.generations()] == [1, 1]
+
+
+def test_a_generation_is_dropped_in_small_steps_and_can_begin_again(library: Library) -> None:
+    contents = add_contents(library, 1, 2, 3)
+    begin(library, GENERATION, replace(GENERATION, tag=OTHER_MODEL))
+    with library.transaction() as txn:
+        for model in (FURTHER, OTHER_MODEL):
+            txn.put_generation_vectors(model, {c.id: six(c.id) for c in contents})
+    with library.transaction() as txn:
+        assert not txn.drop_generation(FURTHER, 2)
+        assert [g.contents for g in txn.generations()] == [1, 3]
+    with library.transaction() as txn:
+        assert txn.drop_generation(FURTHER, 2)
+        assert txn.drop_generation(FURTHER, 2)
+        assert txn.drop_generation(ModelTag("never"), 2)
+    with library.view() as view:
+        assert [g.tag for g in view.generations()] == [OTHER_MODEL]
+        assert list(view.all_generation_vectors(FURTHER, FIRST_ID)) == []
+        assert len(list(view.all_generation_vectors(OTHER_MODEL, FIRST_ID))) == 3
+    begin(library, replace(GENERATION, dim=4))
+    with library.view() as view:
+        assert [(g.tag, g.contents) for g in view.generations()] == [(FURTHER, 0), (OTHER_MODEL, 3)]
+
+
+def test_a_generation_takes_no_vectors_but_its_own(library: Library) -> None:
+    [one] = add_contents(library, 1)
+    begin(library, GENERATION)
+    with library.transaction() as txn:
+        for model, vectors in (
+            (ModelTag("never"), six(1)),
+            (FURTHER, unit_rows(1, 1)),  # of another length
+            (FURTHER, six(1, 5)),
+            (FURTHER, six(1)[0]),
+            (FURTHER, six(1).astype(np.float64)),
+        ):
+            with pytest.raises(ValueError):
+                txn.put_generation_vectors(model, {one.id: vectors})
+        txn.put_generation_vectors(FURTHER, {one.id: six(1)})
+        with pytest.raises(ValueError):
+            txn.put_generation(replace(GENERATION, dim=4))
+
+
+def test_suggested_pairs_wait_until_they_are_removed_and_those_with_an_edge_are_left_out(library: Library) -> None:
+    one, two, three = add_contents(library, 1, 2, 3)
+    with library.transaction() as txn:
+        txn.put_edge(edge_of(one, two))
+        assert txn.suggest_pairs([(one.id, two.id), (two.id, three.id), (one.id, three.id)]) == 2
+        assert txn.suggest_pairs([(two.id, three.id)]) == 0
+        with pytest.raises(ValueError):
+            txn.suggest_pairs([(three.id, one.id)])
+    with library.transaction() as txn:
+        assert txn.suggested_pairs(10) == [(one.id, three.id), (two.id, three.id)]
+        assert txn.suggested_pairs(1) == [(one.id, three.id)]
+        assert txn.counts().pairs_suggested == 2
+        txn.remove_content(three.id)
+        txn.remove_suggested([(one.id, three.id), (two.id, three.id), (one.id, two.id)])
+        assert (txn.suggested_pairs(10), txn.counts().pairs_suggested) == ([], 0)
+
+
 # ------------------------------------------------------------------------------------------- verdicts and tombstones
 
 LOW, MIDDLE, HIGH = (bytes([first]) * 32 for first in (0, 7, 255))
@@ -935,6 +1093,9 @@ def fill(txn: LibraryTransaction) -> None:
     txn.put_verdict(VERDICT)
     txn.put_pin(PIN)
     txn.put_tombstone(TOMBSTONE)
+    txn.put_generation(GENERATION)
+    txn.put_generation_vectors(FURTHER, {one.id: six(1)})
+    txn.suggest_pairs([(one.id, ContentId(two.id + 1))])
     txn.append(FACTS[0], 5)
     txn.set_cursor("alerts", Sequence(1))
 
@@ -946,6 +1107,8 @@ def everything(view: LibraryView) -> list[object]:
         list(view.contents()),
         list(view.edges()),
         [view.verdicts(), view.pins(), list(view.tombstones())],
+        [view.generations(), view.suggested_pairs(10), list(view.contents_without(FURTHER, FIRST_ID))],
+        [(content, rows.tolist()) for content, rows in view.all_generation_vectors(FURTHER, FIRST_ID)],
         view.events(Sequence(0), 100),
         changes(view),
         view.counts(),

@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from dedupd.core import stat_key
 from dedupd.core.events import Degraded
+from dedupd.core.generation import Generation
 from dedupd.core.ports import DecodedImage, Descriptor, NewContent
 from dedupd.core.records import (
     Capture,
@@ -67,6 +68,9 @@ problems = st.builds(
 )
 
 
+FURTHER = [ModelTag("f"), ModelTag("g")]
+
+
 class Model:
     """What the library should hold."""
 
@@ -79,6 +83,9 @@ class Model:
         self.verdicts: dict[tuple[bytes, bytes], NotDuplicate] = {}
         self.pins: dict[bytes, Pin] = {}
         self.tombstones: dict[bytes, Tombstone] = {}
+        self.generations: dict[ModelTag, bool] = {}  # whether it was complete
+        self.generation_vectors: dict[tuple[ModelTag, ContentId], int] = {}  # the number that all their values are
+        self.suggested: set[tuple[ContentId, ContentId]] = set()
         self.events: dict[int, int] = {}  # sequence → time
         self.log: dict[int, tuple[ContentId, bool]] = {}
         self.log_trimmed = 0
@@ -250,6 +257,8 @@ class LibraryAgainstDicts(RuleBasedStateMachine):
         assert {(e.a, e.b) for e in edges} == {pair for pair in model.edges if content in pair}
         for edge in edges:
             assert model.edges.pop((edge.a, edge.b)) == edge
+        for tag in FURTHER:
+            model.generation_vectors.pop((tag, content), None)
         if model.contents.pop(content, None):
             model.log[model.next_sequence()] = (content, True)
 
@@ -280,6 +289,50 @@ class LibraryAgainstDicts(RuleBasedStateMachine):
         with self.library.transaction() as txn:
             txn.put_edge(edge)
         self.model.edges[(a, b)] = edge
+
+    @rule(tag=st.sampled_from(FURTHER), was_complete=st.booleans())
+    def put_generation(self, tag: ModelTag, was_complete: bool) -> None:
+        generation = Generation(
+            tag=tag, name=f"name of {tag}", dim=3, candidate_similarity=0.5, was_complete=was_complete
+        )
+        with self.library.transaction() as txn:
+            txn.put_generation(generation)
+        self.model.generations[tag] = was_complete
+
+    @rule(tag=st.sampled_from(FURTHER), some=st.sets(contents, max_size=4), value=st.integers(0, 8))
+    def put_generation_vectors(self, tag: ModelTag, some: set[ContentId], value: int) -> None:
+        if tag not in self.model.generations:
+            return
+        vectors = {content: np.full((1 + value % 4, 3), value / 8, np.float32) for content in some}
+        with self.library.transaction() as txn:
+            stored = txn.put_generation_vectors(tag, vectors)
+        assert stored == some & set(self.model.contents)
+        self.model.generation_vectors.update({(tag, content): value for content in stored})
+
+    @rule(tag=st.sampled_from(FURTHER), limit=st.integers(0, 3))
+    def drop_generation(self, tag: ModelTag, limit: int) -> None:
+        held = sorted(content for of, content in self.model.generation_vectors if of == tag)
+        with self.library.transaction() as txn:
+            is_gone = txn.drop_generation(tag, limit)
+        assert is_gone == (len(held) <= limit or tag not in self.model.generations)
+        for content in held[:limit]:
+            del self.model.generation_vectors[tag, content]
+        if is_gone:
+            self.model.generations.pop(tag, None)
+
+    @rule(one=contents, other=contents, is_removal=st.booleans())
+    def suggest_a_pair(self, one: ContentId, other: ContentId, is_removal: bool) -> None:
+        if one == other:
+            return
+        pair = (min(one, other), max(one, other))
+        with self.library.transaction() as txn:
+            if is_removal:
+                txn.remove_suggested([pair])
+                self.model.suggested.discard(pair)
+            else:
+                is_new = pair not in self.model.suggested and pair not in self.model.edges
+                assert txn.suggest_pairs([pair]) == is_new
+                self.model.suggested |= {pair} - set(self.model.edges)
 
     @rule(one=digests, other=digests, at_ns=st.integers(0, 2**62), is_said=st.booleans())
     def say_of_a_pair(self, one: bytes, other: bytes, at_ns: int, is_said: bool) -> None:
@@ -414,7 +467,23 @@ class LibraryAgainstDicts(RuleBasedStateMachine):
             assert changes is not None
             assert [(c.sequence, (c.content, c.is_removal)) for c in changes] == sorted(model.log.items())
 
+            assert {generation.tag for generation in view.generations()} == set(model.generations)
+            for generation in view.generations():
+                tag = generation.tag
+                held = {content: value for (of, content), value in model.generation_vectors.items() if of == tag}
+                assert (generation.was_complete, generation.contents) == (model.generations[tag], len(held))
+                found = dict(view.all_generation_vectors(tag, ContentId(0)))
+                assert {content: float(rows[0, 0]) * 8 for content, rows in found.items()} == held
+                assert [len(rows) for rows in found.values()] == [1 + held[content] % 4 for content in found]
+            for tag in FURTHER:
+                linked = sorted(set(model.contents) - set(waiting))
+                ahead = [content for content in linked if not waiting or content < waiting[0]]
+                lacking = [content for content in ahead if (tag, content) not in model.generation_vectors]
+                assert list(view.contents_without(tag, ContentId(0))) == lacking
+            assert set(view.suggested_pairs(1000)) == model.suggested
+
             counts = view.counts()
+            assert counts.pairs_suggested == len(model.suggested)
             assert counts.files == len(model.files)
             assert (counts.files_pending, counts.files_set_aside, counts.files_missing) == (
                 len(pending),

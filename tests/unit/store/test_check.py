@@ -13,9 +13,11 @@ import pytest
 from dedupd.core import stat_key
 from dedupd.core.errors import StoreDamagedError
 from dedupd.core.events import Degraded
+from dedupd.core.generation import Generation
 from dedupd.core.ports import DecodedImage, Descriptor, NewContent
 from dedupd.core.records import (
     Capture,
+    ContentId,
     Edge,
     Evidence,
     FilePath,
@@ -102,6 +104,10 @@ def state_dir(tmp_path: Path) -> Path:
         txn.put_verdict(NotDuplicate(a=digest, b=other, said_at_ns=1))
         txn.put_pin(Pin(digest=digest, path=PATH, said_at_ns=1))
         txn.put_tombstone(Tombstone(digest=other, cleaned_at_ns=1, plan="p", path=b"/a", kept=b"/b"))
+        further = ModelTag("further")
+        txn.put_generation(Generation(tag=further, name="a/model", dim=4, candidate_similarity=0.5))
+        txn.put_generation_vectors(further, {one.id: np.ones((1, 4), np.float32)})
+        txn.suggest_pairs([(one.id, ContentId(9))])  # of one that has gone since
         txn.mark_linked(one.id)
         txn.append(Degraded(what="index", message=""), 1)
         txn.set_cursor("alerts", Sequence(1))
@@ -158,10 +164,14 @@ def test_a_sound_store_is_clean_and_every_table_was_counted(state_dir: Path) -> 
     assert (report.rows["files"], report.rows["contents"], report.rows["queries"]) == (5, 3, 2)
 
 
+DERIVED = {"inodes", "pending", "set_aside", "missing", "content_files", "shared", "image_digests", "edge_ends"}
+WITHOUT_VALUES = {*DERIVED, "suggested"}
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_a_flipped_bit_is_found_in_every_table_with_values(state_dir: Path, table: str) -> None:
     rows = [(key, value) for key, value in rows_of(state_dir, table) if value and key != b"schema"]
-    if table in {"inodes", "pending", "set_aside", "missing", "content_files", "shared", "image_digests", "edge_ends"}:
+    if table in WITHOUT_VALUES:
         assert rows == []  # these have no values, only keys
         return
     for key, value in rows:
@@ -175,7 +185,7 @@ def test_a_flipped_bit_is_found_in_every_table_with_values(state_dir: Path, tabl
 
 # Rows whose absence is not damage: numbers start at 0, a consumer or a person may never have said, and old log entries
 # are trimmed.
-MAY_BE_ABSENT = {"meta", "cursors", "outbox", "vector_log", "verdicts", "pins", "tombstones"}
+MAY_BE_ABSENT = {"meta", "cursors", "outbox", "vector_log", "verdicts", "pins", "tombstones", "suggested"}
 
 
 @pytest.mark.parametrize("table", [name for name in TABLES if name not in MAY_BE_ABSENT])
@@ -187,9 +197,7 @@ def test_a_lost_row_is_found_in_every_table(state_dir: Path, table: str) -> None
     assert check(state_dir).is_clean
 
 
-@pytest.mark.parametrize(
-    "table", ["inodes", "pending", "set_aside", "missing", "content_files", "shared", "image_digests", "edge_ends"]
-)
+@pytest.mark.parametrize("table", sorted(DERIVED))
 def test_a_row_too_many_is_found_in_every_derived_table(state_dir: Path, table: str) -> None:
     change(state_dir, table, b"\x00" * 24, b"")
     assert table in {f.table for f in check(state_dir).findings}
@@ -218,6 +226,22 @@ def test_keys_that_are_no_digests_are_found(state_dir: Path) -> None:
         assert (table, odd.hex()) in {(f.table, f.key) for f in check(state_dir).findings}
         change(state_dir, table, odd, None)
     assert check(state_dir).is_clean
+
+
+def test_vectors_of_what_is_gone_and_a_pair_in_the_wrong_order_are_found(state_dir: Path) -> None:
+    [(key, value)] = rows_of(state_dir, "generation_vectors")
+    orphan = key[:-1] + b"\7"  # the same model, another content
+    change(state_dir, "generation_vectors", orphan, framed(orphan, value[4:]))
+    nobodys = b"\0\1" + key[2:]  # the built-in descriptor's number, which has no generation
+    change(state_dir, "generation_vectors", nobodys, framed(nobodys, value[4:]))
+    change(state_dir, "suggested", b"\2" * 8 + b"\1" * 8, b"")
+    found = {(f.table, f.key) for f in check(state_dir).findings}
+    assert {
+        ("generation_vectors", orphan.hex()),
+        ("generation_vectors", "0001"),
+        ("suggested", "02" * 8 + "01" * 8),
+    } <= (found)
+    assert "generations" in {table for table, _ in found}  # it counts one, there are two
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_store_from_before_verdicts_is_checked_as_it_is_and_gets_their_tables_when_opened(tmp_path: Path) -> None:
     LmdbLibrary(tmp_path).close()
-    later = (b"verdicts", b"pins", b"tombstones")
+    later = (b"verdicts", b"pins", b"tombstones", b"generations", b"generation_vectors", b"suggested")
     with lmdb.open(str(tmp_path / "library"), max_dbs=64) as env:
         handles = [env.open_db(name, create=False) for name in later]
         with env.begin(write=True) as txn:

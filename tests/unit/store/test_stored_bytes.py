@@ -13,6 +13,7 @@ import pytest
 
 from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.events import CleanedReturned, CleanupFinished, Degraded, DuplicateFound, Event, Match, Origin
+from dedupd.core.generation import Generation
 from dedupd.core.ports import VectorChange
 from dedupd.core.records import (
     Box,
@@ -27,6 +28,7 @@ from dedupd.core.records import (
     FileStage,
     FileStat,
     Geometry,
+    ModelTag,
     Problem,
     ProblemCode,
     Quality,
@@ -38,7 +40,7 @@ from dedupd.core.records import (
     Sequence,
 )
 from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
-from dedupd.store import codec, content_codec, frame, keys, outbox, verdict_codec
+from dedupd.store import codec, content_codec, frame, generation_codec, keys, outbox, verdict_codec
 
 PATH = FilePath(root=RootId(7), directory=b"2024/\xff", name=b"IMG_1.jpg")
 FILE = FileRecord(
@@ -88,6 +90,9 @@ EDGE = Edge(
     ),
     verifier="v1",
     found_at_ns=9,
+)
+GENERATION = Generation(
+    tag=ModelTag("further-6"), name="a/model", dim=768, candidate_similarity=0.75, was_complete=True, contents=300
 )
 ROOT = RootRecord(
     id=RootId(7),
@@ -179,6 +184,7 @@ GOLDEN = {
     "verdict": "9bb93a43910e",
     "pin": "5bcc7b45929307c406323032342fffc409494d475f312e6a70670f",
     "tombstone": "b43545ef9410a461623132c4092f70686f746f732fffc4092f70686f746f732f61",
+    "generation": "e331c3ac95a7612f6d6f64656ccd0300cb3fe8000000000000c3cd012c",
     "vector change": "fd6229a12c0100000000000001",
     "vectors": "bf9f9462010202000300003800b4003c0000",
     "number": "7be6557e0102000000000000",
@@ -227,6 +233,7 @@ def test_keys_are_laid_out_as_schema_1_says() -> None:
     assert FILE_KEY.hex() == "00000007b788bb57b7ef82a80e82e2679b22b0af494d475f312e6a7067"
     assert (CONTENT_KEY.hex(), EDGE_KEY.hex()) == ("000000000000012c", "0000000000000001000000000000012c")
     assert (ROOT_KEY.hex(), EVENT_KEY.hex()) == ("00000007", "0000000000000201")
+    assert generation_codec.vectors_key(2, ContentId(300)).hex() == "0002000000000000012c"
     assert keys.inode_key(2049, 131).hex() == "00000000000008010000000000000083"
     assert keys.name_part(b"n" * 381).hex() == "6e" * 380 + "10d2c8e7da647273d47b5cafd1035c52"
 
@@ -243,6 +250,7 @@ def test_records_are_written_as_schema_1_says() -> None:
         "verdict": frame.framed(VERDICT_KEY, verdict_codec.verdict_body(VERDICT)),
         "pin": frame.framed(PIN.digest, verdict_codec.pin_body(PIN)),
         "tombstone": frame.framed(TOMBSTONE.digest, verdict_codec.tombstone_body(TOMBSTONE)),
+        "generation": frame.framed(b"\0\2", generation_codec.generation_body(GENERATION)),
         "vector change": frame.framed(EVENT_KEY, outbox.vector_change_body(CONTENT.id, is_removal=True)),
         "vectors": frame.framed(CONTENT_KEY, frame.vectors_body(VECTORS, 3)),
         "number": frame.framed(b"sequence", frame.number_body(513)),
@@ -266,6 +274,8 @@ def test_records_of_schema_1_are_read() -> None:
     assert verdict_codec.pin_from(PIN.digest, body_of("pin", "pins", PIN.digest)) == PIN
     tombstone = body_of("tombstone", "tombstones", TOMBSTONE.digest)
     assert verdict_codec.tombstone_from(TOMBSTONE.digest, tombstone) == TOMBSTONE
+    generation = body_of("generation", "generations", b"\0\2")
+    assert generation_codec.generation_from(b"\0\2", generation, GENERATION.tag) == GENERATION
     change = outbox.vector_change_from(EVENT_KEY, body_of("vector change", "vector_log", EVENT_KEY))
     assert change == VectorChange(sequence=EVENT.sequence, content=CONTENT.id, is_removal=True)
     body = body_of("vectors", "vectors", CONTENT_KEY)
