@@ -77,9 +77,23 @@ class Belongings:
                 found.append(self._along(gone, kept, companion, seen, kept_bundle))
         return found
 
-    def has_any(self, candidate: FileCandidate) -> bool:
-        """Whether anything belongs to a file."""
-        return bool(self._bundle(candidate)[0].companions)
+    def of_kept(self, kept: FileCandidate) -> tuple[PlannedFile, ...]:
+        """What belongs to a kept picture and is moved with it, where kept pictures are moved.
+
+        Raises:
+            StaysError: something of it cannot move along.
+        """
+        bundle = self._bundle(kept)[0]
+        found = []
+        for companion in bundle.companions:
+            name = path_words(companion.name)
+            if companion.is_of_stem and bundle.others:
+                raise StaysError(Spared.COMPANION, f"{name} belongs to {path_words(bundle.others[0])} as well")
+            seen = self._look(kept, companion)
+            path = _beside(kept, companion.name)
+            self._must_be_free_to_go(path, seen.stat)
+            found.append(PlannedFile(path=path, stat=seen.stat, digest=self._digest(path, seen.stat)))
+        return tuple(found)
 
     def carry(self, belongings: list[Belonging]) -> None:
         """Remember the names that sidecars will have: no second one is carried there."""

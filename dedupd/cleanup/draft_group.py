@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 from dedupd.cleanup.belongings import Belonging, Belongings, StaysError
 from dedupd.cleanup.inodes import Inode, InodeKey, Inodes, Reason, planned
 from dedupd.cleanup.judge import Judge, Pair
-from dedupd.core.cleanup_plan import EXACT_ONLY, WITH_FOLDER, Action, LeftAlone, PlanItem, Role, Spared, Victim
+from dedupd.core.cleanup_plan import (
+    EXACT_ONLY,
+    WITH_FOLDER,
+    Action,
+    LeftAlone,
+    PlanItem,
+    PlannedFile,
+    Role,
+    Spared,
+    Victim,
+)
 from dedupd.core.cleanup_policy import CleanupPolicy
 from dedupd.core.grouping import Group
 from dedupd.core.keep_criteria import FileCandidate, beside_each_other
@@ -53,6 +63,7 @@ class GroupDraft:
         self._going: set[InodeKey] = set()
         self._going_paths: set[FilePath] = set()
         self._staying: set[InodeKey] = set()
+        self._moved: dict[InodeKey, InodeKey] = {}  # into `best/`: with which kept file
 
     # ------------------------------------------------------------------------------------------------------ a group
 
@@ -138,9 +149,10 @@ class GroupDraft:
         """Enter an item; or the reason why not, and nothing is entered."""
         try:
             along = self._along(gone, kept.name)
+            companions = self._kept_companions(kept.name)
         except StaysError as error:
             return error.reason
-        reason = self._why_kept_cannot_move(kept.name) or self._why_in_use(gone, kept, along)
+        reason = self._why_in_use(gone, kept, along, companions) or self._why_moved_twice(kept, companions)
         if reason is not None:
             return reason
         pictures = tuple(
@@ -163,6 +175,7 @@ class GroupDraft:
             keeper=planned(kept.name),
             victims=(*pictures, *(belonging.victim for belonging in along)),
             frees_bytes=self._frees(gone, along),
+            companions=companions,
         )
         self._enter(item, along)
         return None
@@ -172,21 +185,33 @@ class GroupDraft:
             return []
         return [b for name in gone.names for b in self._belongings.with_picture(name, kept, self._going_paths)]
 
-    def _why_kept_cannot_move(self, kept: FileCandidate) -> Reason | None:
-        """Why the kept file may not be moved into `best/`; None for every other action."""
+    def _kept_companions(self, kept: FileCandidate) -> tuple[PlannedFile, ...]:
+        """What moves into `best/` with the kept file; nothing for every other action.
+
+        Raises:
+            StaysError: the kept file, or something that belongs to it, may not be moved.
+        """
         if self._policy.action is not Action.SORT:
-            return None
+            return ()
         reason = self._inodes.why_kept_here(kept.file.path, kept.pinned)
         if reason is not None:
-            return reason[0], f"the kept file would be moved as well: {reason[1]}"
-        if self._belongings.has_any(kept):
-            return Spared.COMPANION, "the kept file would be moved as well, away from what belongs to it"
+            raise StaysError(reason[0], f"the kept file would be moved as well: {reason[1]}")
+        return self._belongings.of_kept(kept)
+
+    def _why_moved_twice(self, kept: _Kept, companions: tuple[PlannedFile, ...]) -> Reason | None:
+        """Whether a kept file would be moved into `best/` both by itself and with another one."""
+        moved = {kept.inode.key, *(_key(file.stat) for file in companions)}
+        if any(self._moved.get(key, kept.inode.key) != kept.inode.key for key in moved):
+            return Spared.IN_USE, "the kept file would be moved with another picture of the plan"
         return None
 
-    def _why_in_use(self, gone: Inode, kept: _Kept, along: list[Belonging]) -> Reason | None:
+    def _why_in_use(
+        self, gone: Inode, kept: _Kept, along: list[Belonging], companions: tuple[PlannedFile, ...]
+    ) -> Reason | None:
         """Whether a file would both stay and go in one plan."""
         going = {gone.key, *(_key(belonging.victim.file.stat) for belonging in along)}
         staying = {kept.inode.key, *(_key(belonging.victim.stays.stat) for belonging in along)}
+        staying.update(_key(file.stat) for file in companions)
         if not going.isdisjoint(staying) or not going.isdisjoint(self._staying):
             return Spared.IN_USE, "it is kept with another picture of the plan"
         if not staying.isdisjoint(self._going):
@@ -205,6 +230,10 @@ class GroupDraft:
         self._going.update(_key(victim.file.stat) for victim in item.victims)
         self._going_paths.update(victim.file.path for victim in item.victims)
         self._staying.update(_key(victim.stays.stat) for victim in item.victims)
+        if self._policy.action is Action.SORT:
+            for file in (item.keeper, *item.companions):
+                self._moved[_key(file.stat)] = _key(item.keeper.stat)
+                self._staying.add(_key(file.stat))
 
     def _leave(self, file: FileRecord, group: Group, reason: Reason) -> None:
         """Note why a file is not in the plan; the first reason counts."""

@@ -461,14 +461,29 @@ def test_what_cannot_be_moved_within_its_file_system_is_left_alone(shelf):
     assert left(shelf.draft(action=Action.MOVE, folder=b"/proc/nowhere")) == {"b.jpg": "filesystem"}
 
 
-def test_sorting_moves_no_kept_file_that_is_protected_or_has_company(shelf):
+def test_sorting_moves_no_kept_file_that_is_protected(shelf):
     shelf.picture("a.jpg", "xxxx")
     shelf.picture("b.jpg", "xxxx")
     sort = {"action": Action.SORT, "folder": os.fsencode(shelf.where("sorted"))}
     assert going(shelf.draft(**sort)) == ["b.jpg"]
     assert left(shelf.draft(**sort, protected=FolderGlobs([b"a.jpg"]))) == {"b.jpg": "protected"}
-    shelf.write("a.xmp", b"note")
-    assert left(shelf.draft(**sort)) == {"b.jpg": "companion"}
+
+
+def test_sorting_moves_what_belongs_to_the_kept_file_with_it_or_not_at_all(shelf):
+    shelf.picture("a/1.jpg", "a larger jpeg")
+    shelf.picture("a/1.dng", "raw", fmt="RAW")
+    shelf.write("a/1.xmp", b"note")
+    shelf.picture("b.jpg", "a larger jpeg")
+    shelf.picture("c.dng", "raw", fmt="RAW")
+    sort = {"action": Action.SORT, "folder": os.fsencode(shelf.where("sorted")), "keep": keep_policy("lexi")}
+    plan = shelf.draft(**sort)
+    [item] = plan.items
+    assert going(plan) == ["b.jpg"]
+    assert [one.path.relative() for one in item.companions] == [b"a/1.dng", b"a/1.xmp"]
+    assert left(plan) == {"c.dng": "in-use"}, "a/1.dng moves with its JPEG already"
+    assert all(item.companions == () for item in shelf.draft(keep=keep_policy("lexi")).items)
+    shelf.picture("a/1.png", "another picture", fmt="PNG")
+    assert left(shelf.draft(**sort)) == {"b.jpg": "companion", "c.dng": "companion"}
 
 
 # ---------------------------------------------------------------------------------------------- limits
