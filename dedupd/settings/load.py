@@ -14,6 +14,7 @@ import msgspec
 from dedupd.core.cleanup_policy import PolicyError
 from dedupd.core.errors import ConfigError
 from dedupd.settings.cleanup_policies import cleanup_policies
+from dedupd.settings.further_models import check_models
 from dedupd.settings.schema import Policy, Settings
 
 SYSTEM_CONFIG = Path("/etc/dedupd/dedupd.toml")
@@ -46,6 +47,7 @@ def parse_settings(text: str, name: str) -> Settings:
     try:
         settings = msgspec.convert(tree, Settings)
         cleanup_policies(settings.cleanup)
+        check_models(settings, name)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {_explain(str(error))}") from error
     except PolicyError as error:

@@ -5,7 +5,7 @@ An unknown key is an error: a misspelt safety setting must not be ignored in sil
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -39,6 +39,19 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """[match]: which neighbours get a second look."""
 
     candidates: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 32  # a picture, at most
+
+
+class Models(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[models]: vision models beside the built-in descriptor, which is always there."""
+
+    use: list[str] = []  # names on the hub, folders or TorchScript files; the first that is ready answers `similar`
+    models_dir: str = ""  # where `dedupd models pull` puts them; empty: `models` in the state directory
+    gpus: str | int | list[int] = "all"  # or how many, or which by number; 0: none
+    gpu_memory_fraction: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.9  # of each GPU's memory
+    batch_size: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 0  # pictures at once; 0: found by itself
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    candidates: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8  # a picture and model, at most
+    thresholds: dict[str, Annotated[float, msgspec.Meta(gt=0, le=1)]] = {}  # candidate similarity by model
 
 
 class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,9 +115,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     roots: list[str] = []  # directories to watch
     state_dir: str = ""  # default: the user's, or /var/lib/dedupd for the service
     socket: str = ""  # default: the user's runtime directory, or /run/dedupd/dedupd.sock
+    model: str = "builtin"  # short for `models.use` with this one first
     watch: Watch = Watch()
     decode: Decode = Decode()
     match: Match = Match()
+    models: Models = Models()
     alerts: Alerts = Alerts()
     keep: Keep = Keep()
     cleanup: Cleanup = Cleanup()

@@ -41,7 +41,7 @@ def toml_text(value):
             return "true" if value else "false"
         case str():
             return f'"{value}"'
-        case list() | tuple():
+        case list() | tuple() | dict():
             return json.dumps(value)
         case _:
             return str(value)

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,9 @@ from dedupd.core.errors import ConfigError, NotFoundError, RequestError
 from dedupd.core.keep_policy import PRESETS
 from dedupd.core.records import Relation
 from dedupd.settings.cleanup_policies import cleanup_policies
+from dedupd.settings.further_models import further_models, models_directory
 from dedupd.settings.load import find_config, load_settings, parse_settings, resolve_roots
-from dedupd.settings.schema import Settings
+from dedupd.settings.schema import Models, Settings
 
 
 def test_no_file_gives_the_defaults():
@@ -36,6 +38,17 @@ def test_a_whole_file_is_read(tmp_path):
         ("[decode]\nworkers = 'two'", ["`decode.workers`", "expected `int`, got `str`"]),
         ("[decode]\nworkers = -1", ["`decode.workers`", ">= 0"]),
         ("roots = 'x'", ["`roots`", "expected `array`"]),
+        ("model = ''", ["x.toml", "`model` is empty", "builtin"]),
+        ("[models]\nuse = ['']", ["`models.use`", "empty name"]),
+        ("[models]\ngpus = 'two'", ["`models.gpus`", '"two"', '"all"']),
+        ("[models]\ngpus = -1", ["`models.gpus`", "below 0"]),
+        ("[models]\ngpus = [0, -2]", ["`models.gpus`", "below 0"]),
+        ("[models]\ngpus = 0.5", ["`models.gpus`", "got `float`"]),
+        ("[models]\ndtype = 'int8'", ["`models.dtype`", "int8"]),
+        ("[models]\ngpu_memory_fraction = 0", ["`models.gpu_memory_fraction`", "> 0"]),
+        ("[models]\nuse = ['a/b']\nthresholds = {'a/b' = 1.5}", ["`models.thresholds[...]`", "<= 1"]),
+        ("[models]\nuse = ['a/b']\nthresholds = {'a/c' = 0.5}", ["`models.thresholds` names a/c", "`models.use`"]),
+        ("[models]\nmodel = 'a/b'", ["`models.model`"]),
         ("roots = 1 2", ["not valid TOML", "line 1"]),
     ],
 )
@@ -45,6 +58,25 @@ def test_what_is_wrong_is_named_with_its_path(text, words):
     for word in words:
         assert word in str(caught.value)
     assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    ("text", "models"),
+    [
+        ("", ()),
+        ("model = 'builtin'", ()),
+        ("model = 'a/b'", ("a/b",)),
+        ("[models]\nuse = ['builtin', 'a/b', '/srv/model', 'a/b']", ("a/b", "/srv/model")),
+        ("model = 'c'\n[models]\nuse = ['a', 'c']\nthresholds = {c = 0.5}", ("c", "a")),
+    ],
+)
+def test_models_are_used_beside_the_built_in_one_each_once(text, models):
+    assert further_models(parse_settings(text, "x.toml")) == models
+
+
+def test_models_are_kept_in_the_state_directory_unless_the_settings_say_where(tmp_path):
+    assert models_directory(Settings(), tmp_path) == tmp_path / "models"
+    assert models_directory(Settings(models=Models(models_dir="~/m")), tmp_path) == Path.home() / "m"
 
 
 POLICY = '[[cleanup.policies]]\nname = "mine"\n'
