@@ -36,7 +36,9 @@ def test_nothing_leads_out_of_the_base(tmp_path, calls, base):
     (outside / "x").write_bytes(b"x")
     (tmp_path / "link").symlink_to(outside)
     (tmp_path / "x").symlink_to(outside / "x")
-    for way in (b"link", b"..", b"link/.", bytes(outside)):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "inner").symlink_to("sub")  # leads to no place outside, and is none the less another path
+    for way in (b"link", b"..", b"link/.", b"inner", bytes(outside)):
         with pytest.raises(OSError) as caught:
             calls.open_directory(base, way)
         assert caught.value.errno in {errno.ELOOP, errno.EXDEV}

@@ -128,6 +128,27 @@ def test_a_file_that_is_changed_before_it_is_renamed_is_put_back(bench, deed, wo
     assert (bench.root / "copies/a.jpg").exists()
 
 
+def test_a_writer_that_comes_just_before_the_rename_brings_the_file_back(bench):
+    plan = plan_of(bench)
+    opened = []
+    bench.calls = DeedCalls("rename", lambda: opened.append((bench.root / "copies/a.jpg").open("r+b")))
+    bench.apply(plan)
+    opened[0].write(b"!")
+    opened[0].close()
+    assert only(bench) == (CONFLICT, "The file is open for writing.")
+    assert (bench.root / "copies/a.jpg").read_bytes() == b"!" + PHOTO[1:]
+
+
+def test_a_writer_of_the_kept_file_that_comes_just_before_the_rename_brings_the_file_back(bench):
+    plan = plan_of(bench)
+    opened = []
+    bench.calls = DeedCalls("rename", lambda: opened.append((bench.root / "keep/a.jpg").open("r+b")))
+    bench.apply(plan)
+    opened[0].close()
+    assert only(bench) == (CONFLICT, "The kept file is open for writing.")
+    assert (bench.root / "copies/a.jpg").read_bytes() == PHOTO
+
+
 def flip(path):
     with path.open("r+b") as file:
         file.write(b"!")

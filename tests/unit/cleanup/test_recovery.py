@@ -95,6 +95,7 @@ def test_a_file_that_cannot_be_put_back_is_stranded_and_undo_brings_it_beside(be
     victim(bench).write_bytes(b"a newcomer")
     assert settled(bench).kind is STRANDED
     assert away(settled(bench)).read_bytes() == PHOTO
+    bench.write("keep/a.jpg", PHOTO)
     assert bench.expire().done == 0, "what was not cleaned up is never deleted"
     assert bench.undo(plan).done == 1
     assert victim(bench).with_name("a (restored 1).jpg").read_bytes() == PHOTO

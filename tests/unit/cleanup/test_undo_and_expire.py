@@ -325,6 +325,16 @@ def test_a_deleted_file_is_written_back_when_the_kept_one_goes_in_the_very_momen
     assert bench.told[-1].detail == ""
 
 
+def test_a_file_that_was_written_back_expires_when_the_kept_one_is_there_again(bench):
+    applied(bench)
+    bench.calls = DeedCalls("unlink", lambda: keeper(bench).unlink())
+    assert bench.expire().conflicts == 1
+    bench.calls = ComparingCalls()
+    bench.write("keep/a.jpg", PHOTO)
+    assert bench.expire().done == 1
+    assert bench.everything() == {"photos/keep/a.jpg": PHOTO}
+
+
 def test_expiry_of_one_plan_leaves_the_others(bench):
     bench.write("copies/b.jpg", PHOTO)
     first = applied(bench)
