@@ -128,6 +128,9 @@ class ImageReader(Protocol):
         The source is an absolute path, or an open descriptor, which the reader closes.
         """
 
+    def decode_preview(self, preview: bytes, *, priority: Priority) -> Future[Pixels | Problem]:
+        """The small image that a preview is of, as `DecodedImage.small` was but for the JPEG's loss."""
+
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """A second look at a candidate pair."""
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from dedupd.core.arrays import Pixels
 from dedupd.core.errors import RetryError
 from dedupd.core.illustration import Illustrated, SheetWords
 from dedupd.core.ports import EvidenceSide, FullSide, Priority, ReadFile, ShownSide
@@ -22,6 +23,7 @@ from dedupd.core.records import Evidence, Problem, ProblemCode
 from dedupd.imaging.jobs import (
     CompareFullyJob,
     CompareJob,
+    DecodePreviewJob,
     IllustrateJob,
     Job,
     PixelDigestJob,
@@ -74,6 +76,10 @@ class DecodePool:
     def pixel_digest(self, source: bytes | int, *, priority: Priority) -> Future[bytes | Problem]:
         """See the port. Reads a descriptor from the start, whatever its offset."""
         return self._submit(PixelDigestJob(Source.of(source)), priority)
+
+    def decode_preview(self, preview: bytes, *, priority: Priority) -> Future[Pixels | Problem]:
+        """See the port. The answer is read-only."""
+        return self._submit(DecodePreviewJob(preview), priority)
 
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """See the port."""

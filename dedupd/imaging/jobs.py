@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from dedupd.core.arrays import Pixels
 from dedupd.core.illustration import Illustrated, SheetWords
 from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage, EvidenceSide, FullSide, ReadFile, ShownSide
 from dedupd.core.records import DIGEST_BYTES, Evidence, Problem, ProblemCode
@@ -142,6 +143,23 @@ class PixelDigestJob(Job[bytes]):
         self._source.close()
 
 
+class DecodePreviewJob(Job[Pixels]):
+    """Decode one preview."""
+
+    def __init__(self, preview: bytes) -> None:
+        super().__init__()
+        self._request = wire.DecodePreview(preview)
+
+    def attempt(self, worker: WorkerProcess) -> Pixels | Problem:
+        match worker.ask(self._request):
+            case wire.Rendered(pixels, width, height):
+                return _small(pixels, width, height)
+            case wire.Failed(code, detail):
+                return problem(code, detail)
+            case _:
+                raise WorkerDiedError("an answer to another question")
+
+
 class CompareJob(Job[Evidence]):
     """Compare two previews."""
 
@@ -249,11 +267,16 @@ def _side(side: EvidenceSide) -> wire.Side:
     return wire.Side(side.content, side.preview, side.width_px, side.height_px)
 
 
+def _small(pixels: bytes, width_px: int, height_px: int) -> Pixels:
+    """Raw RGB bytes as a small image, read-only."""
+    is_small = 0 < width_px <= SMALL_SIDE_PX and 0 < height_px <= SMALL_SIDE_PX
+    if not is_small or len(pixels) != width_px * height_px * 3:
+        raise WorkerDiedError("a small image of another size than it says")
+    return np.frombuffer(pixels, np.uint8).reshape(height_px, width_px, 3)
+
+
 def _decoded(reply: wire.Described) -> DecodedImage:
     """The picture as the rest of dedupd sees it. `small` is read-only."""
-    width, height = reply.small_width_px, reply.small_height_px
-    if not (0 < width <= SMALL_SIDE_PX and 0 < height <= SMALL_SIDE_PX and len(reply.small) == width * height * 3):
-        raise WorkerDiedError("a small image of another size than it says")
     return DecodedImage(
         format=reply.format,
         width_px=reply.width_px,
@@ -262,7 +285,7 @@ def _decoded(reply: wire.Described) -> DecodedImage:
         capture=reply.capture,
         quality=reply.quality,
         decoder=reply.decoder,
-        small=np.frombuffer(reply.small, np.uint8).reshape(height, width, 3),
+        small=_small(reply.small, reply.small_width_px, reply.small_height_px),
         preview=reply.preview,
         trailing_bytes=reply.trailing_bytes,
     )

@@ -43,6 +43,12 @@ class DigestPixels(msgspec.Struct, frozen=True, tag="digest-pixels"):
     """Decode the file whose descriptor rides on this frame in full; answered by PixelsDigested or Failed."""
 
 
+class DecodePreview(msgspec.Struct, frozen=True, tag="decode-preview"):
+    """Decode a preview; answered by Rendered or Failed."""
+
+    preview: bytes
+
+
 class Side(msgspec.Struct, frozen=True):
     """One picture of a comparison."""
 
@@ -66,7 +72,7 @@ class Render(msgspec.Struct, frozen=True, tag="render"):
 
 
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
-    """Ends a Render: RGB in row order."""
+    """Ends a Render or a DecodePreview: RGB in row order."""
 
     pixels: bytes
     width_px: int
@@ -158,7 +164,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     detail: str
 
 
-Request = Setup | Read | Verdict | DigestPixels | Compare | CompareFully | Second | Render | Illustrate
+Request = Setup | Read | Verdict | DigestPixels | DecodePreview | Compare | CompareFully | Second | Render | Illustrate
 Reply = Ready | Digested | Described | Skipped | PixelsDigested | AwaitingSecond | Compared | Rendered | Shown | Failed
 
 request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -108,22 +108,31 @@ class Worker:
             wire.send(self._sock, reply)
 
     def _answer(self, request: wire.Request, fd: int | None) -> wire.Reply:
+        if fd is None:
+            return self._answer_of_previews(request)
         match request:
-            case wire.Read() if fd is not None:
+            case wire.Read():
                 return self._read(fd)
-            case wire.DigestPixels() if fd is not None:
+            case wire.DigestPixels():
                 data, _ = read_unchanged(fd, self._limits)
                 return wire.PixelsDigested(pixel_digest(data, self._limits))
+            case wire.CompareFully():
+                return self._compare_fully(request, fd)
+            case wire.Render():
+                return self._render(fd, request.digest)
+            case _:
+                raise EOFError  # not a pool of this version
+
+    def _answer_of_previews(self, request: wire.Request) -> wire.Reply:
+        match request:
+            case wire.DecodePreview():
+                return _rendered(decode_preview(request.preview))
             case wire.Compare():
                 return self._compare(request)
-            case wire.CompareFully() if fd is not None:
-                return self._compare_fully(request, fd)
-            case wire.Render() if fd is not None:
-                return self._render(fd, request.digest)
             case wire.Illustrate():
                 return self._illustrate(request)
             case _:
-                raise EOFError  # not a pool of this version
+                raise EOFError
 
     def _read(self, fd: int) -> wire.Reply:
         data, stat = read_unchanged(fd, self._limits)
@@ -172,9 +181,7 @@ class Worker:
     def _render(self, fd: int, digest: bytes) -> wire.Reply:
         from dedupd.imaging.render import render  # noqa: PLC0415 - few workers ever draw a sheet
 
-        pixels = render(read_expected(fd, digest, self._limits), self._limits)
-        height, width, _ = pixels.shape
-        return wire.Rendered(pixels.tobytes(), width, height)
+        return _rendered(render(read_expected(fd, digest, self._limits), self._limits))
 
     def _illustrate(self, request: wire.Illustrate) -> wire.Reply:
         from dedupd.imaging.examine import examine  # noqa: PLC0415 - see _render
@@ -195,6 +202,11 @@ class Worker:
             if len(self._sides) > _KEPT_SIDES:
                 self._sides.popitem(last=False)
         return prepared
+
+
+def _rendered(pixels: Pixels) -> wire.Rendered:
+    height, width, _ = pixels.shape
+    return wire.Rendered(pixels.tobytes(), width, height)
 
 
 def _pixels(large: wire.Rendered | None) -> Pixels | None:

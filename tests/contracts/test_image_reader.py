@@ -566,16 +566,18 @@ def test_urgent_work_goes_first_and_equal_work_in_order(single: DecodePool, tmp_
     single.read(path, is_known=block, priority=Priority.BACKLOG)
     assert blocked.wait(LIMIT_S)
     futures = [
+        ask("for a model", Priority.BACKGROUND),
         ask("old photo 1", Priority.BACKLOG),
         ask("arrival 1", Priority.ARRIVAL),
         ask("old photo 2", Priority.BACKLOG),
         ask("question", Priority.QUESTION),
         ask("arrival 2", Priority.ARRIVAL),
+        ask("old photo 3", Priority.BACKLOG),
     ]
     go.set()
     for future in futures:
         future.result(LIMIT_S)
-    assert order == ["question", "arrival 1", "arrival 2", "old photo 1", "old photo 2"]
+    assert order == ["question", "arrival 1", "arrival 2", "old photo 1", "old photo 2", "old photo 3", "for a model"]
 
 
 def test_close_cancels_what_waits_and_does_not_wait_for_a_stuck_worker(tmp_path: Path) -> None:
@@ -714,6 +716,16 @@ def test_every_reader_of_files_tells_a_copy_from_another_picture(file_kit: Kit, 
     assert isinstance(stranger, Evidence)
     assert copy.geometry is not None
     assert copy.similarity > 0.85 > stranger.similarity
+
+
+def test_every_reader_of_files_decodes_the_preview_that_it_made(file_kit: Kit, tmp_path: Path) -> None:
+    image = image_of(read(file_kit.reader, written(tmp_path, file_kit.picture)))
+    small = file_kit.reader.decode_preview(image.preview, priority=Priority.BACKGROUND).result(LIMIT_S)
+    assert isinstance(small, np.ndarray)
+    assert (small.shape, small.dtype) == (image.small.shape, np.uint8)
+    assert np.abs(small.astype(int) - image.small).mean() < 5, "levels; a JPEG of good quality loses little"
+    broken = file_kit.reader.decode_preview(b"\xff\xd8\xff\xe0 nothing", priority=Priority.BACKGROUND).result(LIMIT_S)
+    assert code_of(broken) == ProblemCode.DAMAGED
 
 
 def full_side(reader: ImageReader, path: bytes, source: bytes | int | None = None) -> FullSide:

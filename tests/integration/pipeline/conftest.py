@@ -116,6 +116,11 @@ def _vector(scene):
     return (first * np.cos(angle) + second * np.sin(angle)).astype(np.float32)
 
 
+def _small(scene):
+    """A small image that says its scene in its first bytes."""
+    return np.frombuffer(scene.encode().ljust(96, b"\0")[:96], np.uint8).reshape(4, 8, 3)
+
+
 class PlayedReader:
     """An `ImageReader` of played pictures: answers at once, or, while `is_held`, when the test says so."""
 
@@ -124,6 +129,7 @@ class PlayedReader:
         self.held = []
         self.read_paths = []
         self.decoded = []  # paths
+        self.unpacked = []  # previews
         self.compared = []  # pairs of previews
         self.compared_fully = []  # pairs of paths
         self.is_failing = False  # no worker can be started
@@ -178,7 +184,6 @@ class PlayedReader:
             return ReadFile(digest=digest, stat=stat, image=_problem(ProblemCode.NOT_AN_IMAGE, "no picture format"))
         if parts[1] == "truncated":
             return ReadFile(digest=digest, stat=stat, image=_problem(ProblemCode.TRUNCATED, "it ends too early"))
-        small = np.frombuffer(parts[1].encode().ljust(96, b"\0")[:96], np.uint8).reshape(4, 8, 3)
         image = DecodedImage(
             format=parts[3],
             width_px=800,
@@ -187,7 +192,7 @@ class PlayedReader:
             capture=Capture(),
             quality=Quality(sharpness=1.0, information=5.0),
             decoder="played",
-            small=small,
+            small=_small(parts[1]),
             preview=data,
         )
         return ReadFile(digest=digest, stat=stat, image=image)
@@ -197,6 +202,19 @@ class PlayedReader:
 
     def pixel_digest(self, path, *, priority):
         raise NotImplementedError  # the played evidence never asks for it
+
+    def decode_preview(self, preview, *, priority):
+        future = Future()
+        self.unpacked.append(preview)
+        if self.is_failing:
+            future.set_exception(RetryError("no decode worker can be started"))
+            return future
+        parts = preview.decode(errors="replace").split("|")
+        is_played = parts[0] == "picture"
+        future.set_result(
+            _small(parts[1]) if is_played else _problem(ProblemCode.DAMAGED, "the stored preview is broken")
+        )
+        return future
 
     def compare(self, a, b, *, priority):
         future = Future()
