@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from fakes.cleanup_bench import Bench, DeedCalls
+from fakes.skipping import not_tested
 
 from dedupd.cleanup.file_calls import SHARE_BYTES, FileCalls
 from dedupd.core.cleanup_plan import Action, OutcomeKind
@@ -20,7 +21,7 @@ IMAGE_BYTES = 400 << 20  # mkfs.xfs takes no less than 300 MiB
 def xfs(tmp_path_factory):
     maker = shutil.which("mkfs.xfs") or shutil.which("mkfs.xfs", path="/sbin:/usr/sbin")
     if maker is None or os.getuid() != 0:
-        pytest.skip("NOT TESTED: shared blocks need mkfs.xfs and root, to mount an XFS from a file")
+        not_tested("shared blocks need mkfs.xfs and root, to mount an XFS from a file")
     top = tmp_path_factory.mktemp("xfs")
     image, mount = top / "image", top / "mount"
     mount.mkdir()
@@ -29,7 +30,7 @@ def xfs(tmp_path_factory):
     subprocess.run([maker, "-q", image], check=True)
     mounted = subprocess.run(["mount", "-o", "loop", image, mount], capture_output=True, check=False)
     if mounted.returncode != 0:
-        pytest.skip(f"NOT TESTED: an XFS cannot be mounted here: {os.fsdecode(mounted.stderr)}")
+        not_tested(f"shared blocks; an XFS cannot be mounted here: {os.fsdecode(mounted.stderr)}")
     yield mount
     subprocess.run(["umount", mount], check=True)
     image.unlink()
