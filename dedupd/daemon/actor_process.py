@@ -91,7 +91,8 @@ class OwnActorProcess:
         fd = listening.fileno()
         command = [sys.executable, "-m", "dedupd.daemon.main", "actor"]
         command += ["--directory", os.fspath(self._directory), "--listen-fd", str(fd)]
-        command += ["--keep-days", str(self._keep_days)]
+        level = logging.getLevelName(logging.getLogger().getEffectiveLevel()).lower()
+        command += ["--keep-days", str(self._keep_days), "--log-level", "error" if level == "critical" else level]
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
             self._process = subprocess.Popen(

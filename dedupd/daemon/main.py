@@ -14,6 +14,7 @@ import msgspec
 from dedupd import __version__
 from dedupd.core.errors import ConfigError, DedupdError
 from dedupd.daemon.log import set_up_logging
+from dedupd.daemon.scan_options import add_scan_options, clean_up_asked, settings_for_scan
 from dedupd.protocol.paths import socket_path_for, state_dir_for
 from dedupd.settings.load import find_config, load_settings, resolve_roots
 from dedupd.settings.schema import Settings
@@ -27,6 +28,7 @@ _USAGE = 64  # EX_USAGE
 _EPILOG = """\
 examples:
   dedupd scan ~/Pictures --report duplicates.html   find duplicates once, with a page to look at
+  dedupd scan ~/Pictures --keep-policy best         … and show what a clean-up would set aside; --apply does it
   dedupd run ~/Pictures                             keep watching; ask with `dedupctl status`
   dedupd run --config /etc/dedupd/dedupd.toml       the same for a server
   dedupd check                                      verify every record of the store
@@ -77,6 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     scan.add_argument("--json", action="store_true", help="print the whole report as JSON instead of a summary")
     scan.add_argument("--quiet", action="store_true", help="print nothing but errors")
     scan.add_argument("--problems", action="store_true", help="list every file that could not be read")
+    add_scan_options(scan)
 
     actor = commands.add_parser(
         "actor",
@@ -85,6 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     actor.add_argument("--directory", type=Path, required=True, metavar="DIR", help="where its journal is kept")
     actor.add_argument("--socket", type=Path, metavar="PATH", help="where to listen, if nobody passes a socket")
+    actor.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     actor.add_argument("--listen-fd", type=int, metavar="N", help="a listening socket that the parent passes")
     actor.add_argument("--for-user", action="append", default=[], metavar="NAME", help="whose daemon may ask")
     actor.add_argument("--keep-days", type=float, default=30.0, metavar="N", help="how long the quarantine keeps files")
@@ -159,7 +163,7 @@ def _scan(arguments: argparse.Namespace) -> int:
             raise ConfigError(
                 f"{arguments.report}: a report ends in .html, .json or .csv. Choose one of them."
             ) from None
-    settings = _settings(arguments)
+    settings = settings_for_scan(arguments, _settings(arguments))
     options = ScanOptions(
         settings=settings,
         roots=tuple(resolve_roots(arguments.folders)),
@@ -168,19 +172,20 @@ def _scan(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         is_quiet=arguments.quiet or arguments.json,
         show_problems=arguments.problems,
+        clean_up=clean_up_asked(arguments),
     )
     try:
-        run_scan(options)
+        end = run_scan(options)
     except InterruptedScanError:
         print("dedupd: interrupted. What was done is kept; the same command goes on from there.", file=sys.stderr)
         return 130
-    return 0
+    return 1 if end is not None and (end.conflicts or end.failed or end.stopped) else 0
 
 
 def _actor(arguments: argparse.Namespace) -> int:
     from dedupd.daemon.actor import ActorOptions, run_actor  # noqa: PLC0415 - `--help` needs no actor
 
-    set_up_logging("info")
+    set_up_logging(arguments.log_level)
     run_actor(
         ActorOptions(
             directory=arguments.directory,

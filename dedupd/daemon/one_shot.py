@@ -13,6 +13,7 @@ from types import FrameType
 import msgspec
 from rich.console import Console
 
+from dedupd.core.cleanup_plan import RunEnd
 from dedupd.core.ports import Progress
 from dedupd.core.records import DUPLICATE_RELATIONS, Problem, RootId
 from dedupd.core.report import Report
@@ -21,6 +22,7 @@ from dedupd.daemon.control import DaemonControl
 from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.no_changes import NoChanges
 from dedupd.daemon.reports import EngineReports
+from dedupd.daemon.scan_clean_up import ScanCleanUp, clean_up_after_scan
 from dedupd.daemon.scan_display import ScanDisplay
 from dedupd.daemon.scan_summary import ScanSummary, print_summary
 from dedupd.daemon.schedule import tidy
@@ -42,14 +44,15 @@ class ScanOptions:
     as_json: bool
     is_quiet: bool
     show_problems: bool
+    clean_up: ScanCleanUp | None = None  # None: nothing is planned
 
 
 class InterruptedScanError(Exception):
     """Ctrl-C or SIGTERM; what was done is kept."""
 
 
-def run_scan(options: ScanOptions) -> Report:
-    """Scan, wait until everything is linked, write and print what was found.
+def run_scan(options: ScanOptions) -> RunEnd | None:
+    """Scan, wait until everything is linked, write and print what was found; how a clean-up ended, if one was done.
 
     Raises:
         StopError: the state directory cannot be used, or the store failed.
@@ -90,11 +93,15 @@ def run_scan(options: ScanOptions) -> Report:
                 spent_s=time.monotonic() - began_s,
             )
             print_summary(Console(quiet=options.is_quiet, highlight=False), summary, all_problems=options.show_problems)
+        end = None
+        if options.clean_up is not None:
+            out = Console(stderr=options.as_json, quiet=options.is_quiet and not options.as_json, highlight=False)
+            end = clean_up_after_scan(engine, options.clean_up, _root_ids(engine), out)
     finally:
         crashes.ignore_from_now_on()
         engine.stop(timeout_s=2.0)
     crashes.raise_first()
-    return report
+    return end
 
 
 def report_format(path: Path) -> ReportFormat:

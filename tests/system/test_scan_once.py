@@ -99,3 +99,30 @@ def test_hard_links_and_symlinks_are_not_duplicates_that_free_space(library, tmp
     linked = [f for g in report["groups"] for f in (g["keep"], *g["duplicates"]) if "linked3" in f["path"]]
     assert all(f["frees_bytes"] == 0 for f in linked)
     assert not any("symlink4" in f["path"] for g in report["groups"] for f in (g["keep"], *g["duplicates"]))
+
+
+def test_a_scan_plans_by_a_policy_and_touches_nothing_until_it_is_told_to(tmp_path, library):
+    command = ["--state-dir", tmp_path / "state", "--min-age", "0", "--keep-policy"]
+    before = sorted(path for path in library.rglob("*") if path.is_file())
+    planned = scan(library, *command, "smallest")
+    assert planned.returncode == 0, planned.stderr
+    assert "keep phone/IMG-20240101-WA0001.jpg" in planned.stdout
+    assert "--apply does it" in planned.stdout
+    assert sorted(path for path in library.rglob("*") if path.is_file()) == before
+    done = scan(library, *command, "best", "--apply")
+    assert done.returncode == 0, done.stderr
+    left = {path for path in library.rglob("*") if path.is_file() and ".dedupd-quarantine" not in path.parts}
+    assert set(before) - left == {library / "phone" / "IMG-20240101-WA0001.jpg"}, "the only one of its folder stays"
+    unknown = scan(library, *command, "bset")
+    assert (unknown.returncode, "best" in unknown.stderr) == (66, True)
+
+
+def test_options_that_mean_nothing_are_refused(tmp_path, library):
+    for options, code in (
+        (("--threshold", "0.5"), 78),
+        (("--threshold", "2"), 64),
+        (("--gpus", "x"), 64),
+        (("--k", "0"), 64),
+    ):
+        refused = scan(library, "--state-dir", tmp_path / "state", *options)
+        assert refused.returncode == code, refused.stderr
