@@ -42,6 +42,7 @@ class Recovery:
     def __init__(self, *, book: Book, calls: FileCalls, now_ns: int) -> None:
         self._book = book
         self._calls = calls
+        self._has_begun = False
         self._places = Places(calls)
         self._checks = Checks(calls, self._places)
         self._acting = Acting(calls, self._places, self._checks, now_ns)
@@ -49,9 +50,6 @@ class Recovery:
     def settle_all(self) -> None:
         """Settle every open intent that can be settled now."""
         open_now = list(self._book.history.open.items())
-        if not open_now:
-            return
-        self._book.begin_file()
         try:
             for (number, unit), intent in open_now:
                 with suppress(_UnknownError):
@@ -72,6 +70,9 @@ class Recovery:
                     assert_never(kind)
         except OSError as error:
             raise _UnknownError from error
+        if not self._has_begun:  # a start that settles nothing leaves no file behind
+            self._book.begin_file()
+            self._has_begun = True
         run.settle(unit, intent.plan_id, intent.item, intent.acts, results)
 
     # ------------------------------------------------------------------------------------------------------- a plan

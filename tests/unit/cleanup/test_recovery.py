@@ -155,6 +155,7 @@ def test_what_lies_on_a_disk_that_is_away_stays_open_until_it_is_back(bench):
     bench.root.mkdir()
     actor = bench.actor()
     assert actor.outcomes(0, 10) == [], "the mount point is empty"
+    assert len(list((bench.directory / "journal").glob("*.journal"))) == 1, "what settles nothing writes nothing"
     bench.root.rmdir()
     (bench.directory / "away").rename(bench.root)
     actor.expire(0, None, bench.told.append)
