@@ -172,6 +172,26 @@ def test_a_disk_that_does_not_answer_leaves_everything_open(bench):
     assert settled(bench).kind is DONE
 
 
+def test_what_several_runs_left_open_is_settled_together(bench):
+    killed(bench, Action.QUARANTINE, "rename")
+    bench.write("copies/b.jpg", PHOTO)
+    second = bench.plan(bench.pair(1, "keep/a.jpg", "copies/b.jpg"))
+
+    class BlindAtFirst(DyingCalls):
+        is_blind = True
+
+        def call(self, step, act):
+            self.is_blind = self.is_blind and step != "filesystem-id"  # the first of them is of the run itself
+            if self.is_blind and step == "look":
+                failing(errno.EIO)()
+            return super().call(step, act)
+
+    with pytest.raises(Killed):
+        bench.actor(BlindAtFirst("rename")).apply(name_of(second), second, bench.told.append)
+    assert [outcome.kind for outcome in bench.actor().outcomes(0, 10)] == [DONE, DONE]
+    assert bench.undo(second).done == 1
+
+
 def test_a_bundle_that_was_done_in_part_is_rolled_back(bench):
     bench.write("keep/a.raw", b"raw")
     bench.write("copies/a.raw", b"raw")
