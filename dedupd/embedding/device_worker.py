@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -33,7 +34,15 @@ _OOM_SCORE_ADJ = 700  # the kernel takes it before the daemon, after a decoder
 _NICE = 10  # added to the parent's niceness: nobody waits for these vectors
 _AHEAD = 2  # batches read from the socket while one is computed
 _GREY: Pixels = np.full((48, 64, 3), 128, dtype=np.uint8)
-_Work = tuple[wire.Batch, bytearray]
+_Work = tuple[list[Pixels], Any]  # pictures, and what the model made ready of them; None: nothing
+
+
+@runtime_checkable
+class PreparingModel(RunningModel, Protocol):
+    """A model whose work on the processor and on the device are apart: `run(prepare(x))` is `embed(x)`."""
+
+    def prepare(self, pictures: Sequence[Pixels]) -> Any: ...
+    def run(self, batch: Any) -> Vectors: ...
 
 
 def main() -> None:
@@ -67,14 +76,14 @@ def lock_down() -> None:
 
 
 def serve(sock: socket.socket, model: RunningModel) -> None:
-    """Answer batches in order; the next one is read while one is computed. EOFError or OSError ends it."""
+    """Answer batches in order; the next one is read and prepared while one is computed. OSError ends it."""
     waiting: queue.Queue[_Work] = queue.Queue(_AHEAD)
-    threading.Thread(target=_read_ahead, args=(sock, waiting), name="read-ahead", daemon=True).start()
+    threading.Thread(target=_read_ahead, args=(sock, waiting, model), name="read-ahead", daemon=True).start()
     embedding = Embedding(model)
     while True:
-        batch, raw = waiting.get()
+        pictures, prepared = waiting.get()
         try:
-            reply, vectors = embedding.answer(wire.pictures_of(batch, raw))
+            reply, vectors = embedding.answer(pictures, prepared)
         except BrokenDeviceError as error:
             wire.send(sock, wire.Refused(str(error)))
             return
@@ -91,9 +100,11 @@ class Embedding:
     def __init__(self, model: RunningModel) -> None:
         self._model = model
         self._room = Room()
+        self._prepared: Any = None
 
-    def answer(self, pictures: Sequence[Pixels]) -> tuple[wire.Embedded, Vectors]:
-        """What the pool is told of a batch, with its vectors."""
+    def answer(self, pictures: Sequence[Pixels], prepared: Any = None) -> tuple[wire.Embedded, Vectors]:
+        """What the pool is told of a batch, with its vectors. `prepared` is the same, made ready by the model."""
+        self._prepared = prepared
         vectors = np.zeros((len(pictures), self._model.dim), dtype=np.float32)
         failed: dict[int, str] = {}
         began_s = time.perf_counter()
@@ -112,6 +123,8 @@ class Embedding:
     def _embed_all(self, pictures: Sequence[Pixels], vectors: Vectors, failed: dict[int, str]) -> bool:
         """Fill in what becomes of each picture; False as soon as not even one of them fits."""
         at = 0
+        if self._room.limit is not None and len(pictures) > self._room.limit:
+            self._prepared = None
         while at < len(pictures):
             part = pictures[at : at + (self._room.limit or len(pictures))]
             try:
@@ -128,7 +141,7 @@ class Embedding:
     def _embed_part(self, part: Sequence[Pixels], at: int, vectors: Vectors, failed: dict[int, str]) -> None:
         """Embed some pictures at once, each alone if that fails; OutOfDeviceMemoryError if they do not fit."""
         try:
-            found = self._model.embed(part)
+            found = self._run(part)
         except OutOfDeviceMemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a network raises anything; it is told with the picture
@@ -144,6 +157,13 @@ class Embedding:
                 vectors[place] = vector
             else:
                 failed[place] = "the model gave no finite vector"
+
+    def _run(self, part: Sequence[Pixels]) -> Vectors:
+        """By what was prepared the first time, which is the whole batch, else from the pixels."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and isinstance(self._model, PreparingModel):
+            return self._model.run(prepared)
+        return self._model.embed(part)
 
     def _probe(self) -> None:
         """Raise BrokenDeviceError unless a plain picture can be embedded."""
@@ -171,12 +191,17 @@ def _loaded(setup: wire.Setup) -> RunningModel:
     return model
 
 
-def _read_ahead(sock: socket.socket, waiting: queue.Queue[_Work]) -> None:
-    """Read batches until the pool is gone, then end the process whatever it is at."""
+def _read_ahead(sock: socket.socket, waiting: queue.Queue[_Work], model: RunningModel) -> None:
+    """Read and prepare batches until the pool is gone, then end the process whatever it is at."""
     try:
         while True:
             batch = wire.receive(sock, wire.batch_decoder)
-            waiting.put((batch, wire.receive_bytes(sock, batch.raw_bytes)))
+            pictures = wire.pictures_of(batch, wire.receive_bytes(sock, batch.raw_bytes))
+            prepared = None
+            if isinstance(model, PreparingModel):
+                with contextlib.suppress(ValueError, MemoryError):  # found out again where it is told of a picture
+                    prepared = model.prepare(pictures)
+            waiting.put((pictures, prepared))
     except (EOFError, OSError, msgspec.DecodeError):
         os._exit(0)
     except Exception:

@@ -8,23 +8,46 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import device_models
 from fakes.bench import PlayedEmbedder
 from skimage import data
 
 from dedupd.core.arrays import Pixels
 from dedupd.core.ports import Embedder, EmbedItem
+from dedupd.embedding.device_pool import DevicePool
+from dedupd.embedding.devices import Device
 from dedupd.embedding.local_embedder import LocalEmbedder
 
-EMBEDDERS: dict[str, Callable[[], Embedder]] = {"local": LocalEmbedder}
-DEADLINE_S = 30
+Maker = Callable[[], Embedder]
+DEADLINE_S = 60
+
+
+def grid_pool() -> DevicePool:
+    """Two device workers, of a model without torch that needs no files."""
+    devices = [Device(kind="cuda", index=index) for index in (0, 1)]
+    return DevicePool(device_models.spec_in(Path("/nonexistent")), devices, batch_size=2)
+
+
+EMBEDDERS: dict[str, Maker] = {"local": LocalEmbedder, "devices": grid_pool}
+
+
+@pytest.fixture(autouse=True)
+def _workers_find_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
 
 
 @pytest.fixture(params=[*sorted(EMBEDDERS), "played"])
-def any_embedder(request: pytest.FixtureRequest) -> Iterator[Embedder]:
-    made = (EMBEDDERS | {"played": PlayedEmbedder})[request.param]()
+def any_maker(request: pytest.FixtureRequest) -> Maker:
+    return (EMBEDDERS | {"played": PlayedEmbedder})[request.param]
+
+
+@pytest.fixture
+def any_embedder(any_maker: Maker) -> Iterator[Embedder]:
+    made = any_maker()
     yield made
     made.close()
 
@@ -42,8 +65,13 @@ def all_shown(any_embedder: Embedder, shown: list[Pixels]) -> list[Pixels]:
 
 
 @pytest.fixture(params=sorted(EMBEDDERS))
-def embedder(request: pytest.FixtureRequest) -> Iterator[Embedder]:
-    made = EMBEDDERS[request.param]()
+def maker(request: pytest.FixtureRequest) -> Maker:
+    return EMBEDDERS[request.param]
+
+
+@pytest.fixture
+def embedder(maker: Maker) -> Iterator[Embedder]:
+    made = maker()
     yield made
     made.close()
 
@@ -95,8 +123,8 @@ def test_batch_size_does_not_change_a_single_bit(any_embedder, all_shown):
         assert alone.queries.tobytes() == descriptor.queries.tobytes()
 
 
-def test_a_second_embedder_gives_the_same_tag_and_vectors(any_embedder, shown):
-    other = type(any_embedder)()
+def test_a_second_embedder_gives_the_same_tag_and_vectors(any_maker, any_embedder, shown):
+    other = any_maker()
     try:
         assert other.model == any_embedder.model
         first, second = (e.embed([item(shown[1])]).result(DEADLINE_S)[0] for e in (any_embedder, other))
@@ -147,9 +175,9 @@ def test_batches_from_several_threads_do_not_mix(embedder):
     assert got == {n: [expected[n]] * 5 for n in range(len(pictures))}
 
 
-def test_close_leaves_no_thread_and_refuses_new_batches(embedder):
+def test_close_leaves_no_thread_and_refuses_new_batches(maker):
     before = set(threading.enumerate())
-    made = type(embedder)()
+    made = maker()
     assert len(made.embed([item(data.chelsea())]).result(DEADLINE_S)) == 1
     made.close()
     assert set(threading.enumerate()) <= before

@@ -79,7 +79,7 @@ class GridModel:
             raise RuntimeError("the device has fallen off the bus")
         for picture in pictures:
             self._mind(tuple(picture[0, 0]))
-        if not is_grey(pictures):
+        if self._folder.is_dir() and not is_grey(pictures):
             with (self._folder / "log").open("a") as log:
                 log.write(f"{self._here} {len(pictures)}\n")
         return np.stack([vector_of(picture) for picture in pictures])
