@@ -183,10 +183,14 @@ class Comparer:
 
     def side(self, content: ContentRecord) -> EvidenceSide | None:
         """One picture ready to be compared; its preview is made again from a file when the cache lost it."""
-        preview = self._previews.get(content.id) or self._remake_preview(content.id)
+        preview = self.preview_of(content, Priority.EVIDENCE)
         if preview is None:
             return None
         return EvidenceSide(content=content.id, preview=preview, width_px=content.width_px, height_px=content.height_px)
+
+    def preview_of(self, content: ContentRecord, priority: Priority) -> bytes | None:
+        """A content's preview, made again from a file where the cache lost it; None where no file can be read now."""
+        return self._previews.get(content.id) or self._remake_preview(content, priority)
 
     def _load(self, view: LibraryView, pairs: Iterable[Pair]) -> tuple[dict[ContentId, ContentRecord], list[Pair]]:
         records: dict[ContentId, ContentRecord] = {}
@@ -231,11 +235,11 @@ class Comparer:
                 return replace(content, pixel_digest=digest)
         return content
 
-    def _remake_preview(self, content: ContentId) -> bytes | None:
-        for path in self._absolute_paths(content):
-            read = self._reader.read(path, is_known=lambda _digest: False, priority=Priority.EVIDENCE).result()
-            if isinstance(read, ReadFile) and isinstance(read.image, DecodedImage):
-                self._previews.put(content, read.image.preview)
+    def _remake_preview(self, content: ContentRecord, priority: Priority) -> bytes | None:
+        for path in self._absolute_paths(content.id):
+            read = self._reader.read(path, is_known=lambda digest: digest != content.digest, priority=priority).result()
+            if isinstance(read, ReadFile) and isinstance(read.image, DecodedImage) and read.digest == content.digest:
+                self._previews.put(content.id, read.image.preview)
                 return read.image.preview
         return None
 

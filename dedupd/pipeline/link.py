@@ -1,8 +1,9 @@
 """Link: search → verify → one transaction (edges, stage, events) → add to the index and the groups.
 
 Killed at any point, every true pair is found exactly once: what was committed is linked and is in the index after the
-catch-up, what was not is still unlinked in the store and is searched again. Owns the index and the group book's
-changes; takes its work from the store.
+catch-up, what was not is still unlinked in the store and is searched again. When nothing new waits, it looks at the
+pairs that further models suggest, a few at a time, so that an arrival never waits long. Owns the index and the group
+book's changes; takes its work from the store.
 """
 
 from __future__ import annotations
@@ -10,23 +11,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 
 from dedupd.core.arrays import Vectors
 from dedupd.core.errors import RetryError
-from dedupd.core.events import DuplicateFound, Origin
-from dedupd.core.grouping import Tie
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
-from dedupd.core.records import ContentId, Edge, FilePath, FileRecord
-from dedupd.core.records import Sequence as Sequence_
+from dedupd.core.records import ContentId, Edge
 from dedupd.pipeline.candidates import PLAIN_INFORMATION, neighbours_in, neighbours_within, worth_a_look
 from dedupd.pipeline.compare import Comparer, Pair, Verified
-from dedupd.pipeline.facts import Newcomer, duplicate_found, present_files, tied_matches
+from dedupd.pipeline.facts import Newcomer
 from dedupd.pipeline.group_book import GroupBook
-from dedupd.pipeline.said import is_rejected
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
+from dedupd.pipeline.tell import Teller
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +32,11 @@ _BATCH = 32  # contents a transaction: at ~3 candidates each about a second of e
 _ROOM = 256  # described contents that may wait before the backlog pauses
 _CLOSURE = 8  # members of a matched component that a newcomer is also compared with directly
 _KEEPER_CLOSURE = 256  # members a batch compares with a group's best: who lacks that pair is only "related"
-_REFUSED_KEPT = 10_000  # pairs; about 1 MB
+_REFUSED_KEPT = 50_000  # pairs; about 5 MB
+_SUGGESTED_A_TURN = 24  # pairs; half a second of evidence on one core, which is how long an arrival may wait for it
 _CLOSING_ROUNDS = 4  # each round doubles the length of a chain in one batch that is closed to its ends
 _NO_WORKER_WAIT_S = 1.0  # until the pool is asked again when it could not start a worker
 _IDLE_WAIT_S = 1.0
-_EVENTS_A_LOOK = 1000
 
 
 class Link(Stage):
@@ -63,21 +61,24 @@ class Link(Stage):
         self._model = model
         self._comparer = comparer
         self._groups = groups
-        self._clock = clock
         self._candidates = candidates
         self._news = threading.Event()
-        self._newcomers: dict[ContentId, Newcomer] = {}
+        self._teller = Teller(clock, groups.ties)
         self._removed: set[ContentId] = set()
         self._asked: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
         self._unlinked = 0
-        self._refused: set[Pair] = set()  # members that turned out to be no pair with their group's best
+        self._refused: set[Pair] = set()  # looked at, and no pair: others that ask for them get no second look
 
     def notice(self, described: dict[ContentId, Newcomer]) -> None:
         """New contents wait in the store. Thread-safe."""
+        self._teller.notice(described)
         with self._lock:
-            self._newcomers.update(described)
             self._unlinked += len(described)
+        self._wake()
+
+    def suggested(self) -> None:
+        """Pairs that further models suggest wait in the store. Thread-safe."""
         self._wake()
 
     def forget(self, contents: Sequence[ContentId]) -> None:
@@ -114,9 +115,9 @@ class Link(Stage):
             return
         self._news.clear()
         try:
-            while not self.is_stopping and self._link_batch():
+            while not self.is_stopping and (self._link_batch() or self._look_at_suggested()):
                 self._beat()
-        except CancelledError:  # decode workers stopped under us: the batch stays unlinked in the store
+        except CancelledError:  # decode workers stopped under us: the work stays in the store
             if not self.is_stopping:
                 raise
         except RetryError as error:  # the same, or none can be started now
@@ -135,41 +136,49 @@ class Link(Stage):
         if not batch:
             self._unlinked = 0
             return False
-        verified = self._verify_closed(pairs)
-        edges: list[Edge] = []
+        verified = self._verify_closed(pairs, Priority.EVIDENCE)
         linked: dict[ContentId, Vectors] = {}
         with self._library.transaction() as txn:
-            for content in verified.digested:
-                if (record := txn.content(content.id)) is not None:
-                    txn.put_content(replace(record, pixel_digest=content.pixel_digest))
-            for edge in verified.edges:
-                if txn.content(edge.a) is not None and txn.content(edge.b) is not None:  # not swept meanwhile
-                    txn.put_edge(edge)
-                    edges.append(edge)
+            edges = _put(txn, verified)
             for content_id, descriptor in batch:
                 if txn.content(content_id) is not None:
                     txn.mark_linked(content_id)
                     linked[content_id] = descriptor.stored
-            self._tell(txn, linked, edges)
+            self._teller.tell(txn, linked, edges)
         self._index.add(list(linked), list(linked.values()))
         for edge in edges:
             self._groups.add(edge)
         with self._lock:
             self._unlinked = max(0, self._unlinked - len(batch))
-            for content_id, _ in batch:
-                self._newcomers.pop(content_id, None)
+        self._teller.linked(content_id for content_id, _ in batch)
         return len(batch) == _BATCH
 
-    def _verify_closed(self, pairs: set[Pair]) -> Verified:
+    def _look_at_suggested(self) -> bool:
+        """Look at some pairs that further models suggest; whether there may be more."""
+        with self._library.view() as view:
+            pairs = set(view.suggested_pairs(_SUGGESTED_A_TURN))
+        if not pairs:
+            return False
+        verified = self._verify_closed(pairs - self._refused, Priority.BACKGROUND)
+        with self._library.transaction() as txn:
+            edges = _put(txn, verified)
+            txn.remove_suggested(pairs)
+            self._teller.tell(txn, self._teller.not_told(edges), edges)
+        for edge in edges:
+            self._groups.add(edge)
+        return True
+
+    def _verify_closed(self, pairs: set[Pair], priority: Priority) -> Verified:
         """Look at the candidate pairs, and at those that would otherwise only be tied through a third picture."""
         seen = set(pairs)
-        verified = self._comparer.verify(sorted(pairs), Priority.EVIDENCE)
+        verified = self._comparer.verify(sorted(pairs), priority)
+        self._remember_refused(pairs - {(edge.a, edge.b) for edge in verified.edges})
         for _ in range(_CLOSING_ROUNDS):
             closing = self._closing_pairs(verified.edges, seen)
             if not closing:
                 break
             seen |= closing
-            more = self._comparer.verify(sorted(closing), Priority.EVIDENCE)
+            more = self._comparer.verify(sorted(closing), priority)
             self._remember_refused(closing - {(edge.a, edge.b) for edge in more.edges})
             digested = {c.id: c for c in (*verified.digested, *more.digested)}
             verified = Verified(edges=(*verified.edges, *more.edges), digested=tuple(digested.values()))
@@ -232,36 +241,10 @@ class Link(Stage):
             yield whole
 
     def _remember_refused(self, pairs: set[Pair]) -> None:
-        """Keep the next newcomer of a group from having the same pairs looked at again; those stored are not."""
+        """Keep others (a group's next newcomer, a further model) from having these looked at again; none is stored."""
         if len(self._refused) + len(pairs) > _REFUSED_KEPT:
             self._refused.clear()
         self._refused |= pairs
-
-    def _tell(self, txn: LibraryTransaction, contents: Collection[ContentId], edges: Sequence[Edge]) -> None:
-        """One event for each newcomer; a pair of two newcomers is told by the later one."""
-        for content in sorted(contents):
-            ties = {
-                (edge.a if edge.b == content else edge.b): edge
-                for edge in edges
-                if edge.relation.is_duplicate and content in (edge.a, edge.b) and not is_rejected(txn, edge.a, edge.b)
-            }
-            older = {other: edge for other, edge in ties.items() if other < content or other not in contents}
-            record = txn.content(content)
-            files = present_files(txn, content)
-            if record is None or not files or not older:
-                continue
-            newcomer = self._newcomers.get(content)
-            path = newcomer.path if newcomer else None
-            if path not in {f.path for f in files}:
-                path = _first_not_told(txn, files)
-            if path is None:
-                continue
-            matches = tied_matches(
-                txn, {other: Tie(e.relation, e.similarity, e.probability) for other, e in older.items()}
-            )
-            fact = duplicate_found(path, record, newcomer.origin if newcomer else Origin.SCAN, matches)
-            if fact is not None:
-                txn.append(fact, self._clock.wall_ns())
 
     def _run_asked(self) -> None:
         while self._asked:
@@ -276,20 +259,15 @@ class Link(Stage):
                 self._groups.remove(content)
 
 
-def _first_not_told(view: LibraryView, files: Sequence[FileRecord]) -> FilePath | None:
-    """The first of a content's files that was not told as a copy of the others.
-
-    Only after a restart, or when the file that brought the content has gone again, is the outbox needed to know it.
-    """
-    if len(files) == 1:
-        return files[0].path
-    told: set[FilePath] = set()
-    after = Sequence_(0)
-    while events := view.events(after, _EVENTS_A_LOOK):
-        told.update(e.fact.path for e in events if isinstance(e.fact, DuplicateFound))
-        after = events[-1].sequence
-    left = [file for file in files if file.path not in told]
-    return min(left, key=lambda f: (f.first_seen_ns, f.path)).path if left else None
+def _put(txn: LibraryTransaction, verified: Verified) -> list[Edge]:
+    """Store what was found of contents that are still there; returns the edges among them."""
+    for content in verified.digested:
+        if (record := txn.content(content.id)) is not None:
+            txn.put_content(replace(record, pixel_digest=content.pixel_digest))
+    edges = [e for e in verified.edges if txn.content(e.a) is not None and txn.content(e.b) is not None]
+    for edge in edges:
+        txn.put_edge(edge)
+    return edges
 
 
 def _pair(a: ContentId, b: ContentId) -> Pair:
