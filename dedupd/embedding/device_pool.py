@@ -101,7 +101,7 @@ class DevicePool:
             job.give_up(ValueError(f"no pixels for content {digest.hex()[:16]}; decode it before embedding"))
         elif cause:
             job.give_up(self._degraded(cause))
-        elif not pictures:
+        elif not pictures and job.begin():
             job.resolve()
         return job.future
 

@@ -29,11 +29,18 @@ class Job:
         self._vectors: Vectors = np.zeros((len(pictures), dim), dtype=np.float32)
         self._left = len(pictures)
         self._failed: dict[int, str] = {}
+        self._is_wanted: bool | None = None  # None: not asked yet
 
     @property
     def is_done(self) -> bool:
         """Whether every picture has its answer."""
         return self._left == 0
+
+    def begin(self) -> bool:
+        """Whether who asked has not cancelled; from now on they cannot."""
+        if self._is_wanted is None:
+            self._is_wanted = self.future.set_running_or_notify_cancel()
+        return self._is_wanted
 
     def embedded(self, place: int, vector: Vectors) -> None:
         """A picture's vector."""
@@ -47,7 +54,7 @@ class Job:
 
     def give_up(self, error: Exception) -> None:
         """Answer who asked by an error, unless they have cancelled."""
-        if self.future.running() or self.future.set_running_or_notify_cancel():
+        if self.begin():
             self.future.set_exception(error)
 
     def resolve(self) -> None:
@@ -121,7 +128,7 @@ class Workload:
         places: list[Place] = []
         while claim.takes_fresh and self._fresh and len(places) < most:
             place = self._fresh.popleft()
-            if _is_wanted(place.job):
+            if place.job.begin():
                 places.append(place)
             else:
                 self._fresh = deque(other for other in self._fresh if other.job is not place.job)
@@ -142,11 +149,6 @@ class Workload:
         self._fresh.clear()
         self._again.clear()
         return list(dict.fromkeys(place.job for place in places))
-
-
-def _is_wanted(job: Job) -> bool:
-    """Whether who asked has not cancelled; from now on they cannot."""
-    return job.future.running() or job.future.set_running_or_notify_cancel()
 
 
 def _suits(portion: Portion, claim: Claim) -> bool:
