@@ -6,6 +6,7 @@ to a worker process, and is loaded there by the function that it names.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +18,15 @@ from dedupd.core.records import ModelTag
 
 VISION_LOADER = "dedupd.embedding.vision:load_model"
 TORCHSCRIPT_LOADER = "dedupd.embedding.torchscript:load_model"
+
+# For the worker process, before transformers reads it: nothing there may reach the network.
+OFFLINE = {
+    "DISABLE_SAFETENSORS_CONVERSION": "1",  # else a thread asks the hub to convert a model
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
@@ -65,10 +75,13 @@ class OutOfDeviceMemoryError(Exception):
 def load(spec: ModelSpec, device: str) -> RunningModel:
     """Load a model by the loader that its spec names; only ever in a worker process, as it may import torch.
 
+    Switches the hub off for the whole process.
+
     Args:
         spec: what to load.
         device: "cuda:0", "xpu:1", "mps", "cpu".
     """
+    os.environ.update(OFFLINE)
     module, _, function = spec.loader.partition(":")
     loader = cast("Callable[[ModelSpec, str], RunningModel]", getattr(import_module(module), function))
     return loader(spec, device)
