@@ -14,8 +14,11 @@ import msgspec
 from dedupd import __version__
 from dedupd.core.errors import ConfigError, DedupdError
 from dedupd.daemon.log import set_up_logging
+from dedupd.daemon.models_options import EPILOG as MODELS_EPILOG
+from dedupd.daemon.models_options import add_models_commands
 from dedupd.daemon.scan_options import add_scan_options, clean_up_asked, settings_for_scan
 from dedupd.protocol.paths import socket_path_for, state_dir_for
+from dedupd.settings.further_models import models_directory
 from dedupd.settings.load import find_config, load_settings, resolve_roots
 from dedupd.settings.schema import Settings
 
@@ -32,9 +35,10 @@ examples:
   dedupd run ~/Pictures                             keep watching; ask with `dedupctl status`
   dedupd run --config /etc/dedupd/dedupd.toml       the same for a server
   dedupd check                                      verify every record of the store
+  dedupd models pull google/siglip2-base-patch16-naflex   fetch a vision model; `dedupd models list` shows them
 
-exit codes: 0 done, 1 error, 64 wrong use, 65 store damaged, 74 cannot write, 75 already running,
-            77 no permission, 78 wrong configuration or newer store, 130 interrupted
+exit codes: 0 done, 1 error, 64 wrong use, 65 store or model damaged, 69 hub unreachable, 74 cannot write,
+            75 already running, 77 no permission, 78 wrong configuration or newer store, 130 interrupted
 """
 
 
@@ -97,6 +101,14 @@ def make_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", parents=[common], help="verify every record of the store; needs no daemon")
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
     check.add_argument("--system", action="store_true", help="check the service's store")
+
+    models = commands.add_parser(
+        "models",
+        help="fetch vision models, list and check them",
+        epilog=MODELS_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_models_commands(models, common)
     return parser
 
 
@@ -111,6 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _scan(arguments)
             case "actor":
                 return _actor(arguments)
+            case "models":
+                return _models(arguments)
             case _:
                 return _check(arguments)
     except DedupdError as error:
@@ -197,6 +211,13 @@ def _actor(arguments: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from dedupd.daemon.models import run_models  # noqa: PLC0415 - `--help` needs no models
+
+    settings = _settings(arguments)
+    return run_models(arguments, models_directory(settings, _state_dir(arguments, settings)))
 
 
 def _check(arguments: argparse.Namespace) -> int:
