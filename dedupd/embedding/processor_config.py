@@ -49,7 +49,7 @@ class _Processor(msgspec.Struct, frozen=True, kw_only=True):
 class _Named(msgspec.Struct, frozen=True):
     image_processor_type: str | None = None
     feature_extractor_type: str | None = None
-    image_processor: msgspec.Raw | None = None  # in processor_config.json
+    image_processor: msgspec.Raw = msgspec.Raw(b"null")  # in processor_config.json
 
 
 class _Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ def read_preprocessing(folder: Path, family: Family) -> Preprocessing:
     try:
         raw: bytes | msgspec.Raw = path.read_bytes() if path.is_file() else b"{}"
         named = msgspec.json.decode(raw, type=_Named)
-        if named.image_processor is not None:
+        if bytes(named.image_processor) != b"null":
             raw = named.image_processor
             named = msgspec.json.decode(raw, type=_Named)
         processor = msgspec.json.decode(raw, type=_Processor)
