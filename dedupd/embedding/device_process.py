@@ -16,16 +16,12 @@ import msgspec
 from dedupd.core.arrays import Pixels, Vectors
 from dedupd.embedding import device_wire as wire
 from dedupd.embedding.devices import Device, child_environment, name_in_child
-from dedupd.embedding.model_spec import ModelSpec
+from dedupd.embedding.model_spec import OFFLINE, ModelSpec
 
 _REAP_S = 5.0  # a driver takes a while to give a killed process's memory back
 
 _SET = {
-    "HF_HUB_OFFLINE": "1",  # no library asks the network for anything
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DISABLE_SAFETENSORS_CONVERSION": "1",
-    "TOKENIZERS_PARALLELISM": "false",
+    **OFFLINE,
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin beside the decode workers make batches up to 180 times slower
     "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",  # batches of many sizes leave no holes
 }
