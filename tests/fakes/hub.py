@@ -27,6 +27,9 @@ class FakeHub:
     commits: dict[str, dict[str, bytes]]  # commit → its files
     branches: dict[str, str] = field(default_factory=dict)
     lied_about: dict[str, str] = field(default_factory=dict)  # file → the checksum that is claimed
+    breaks_off_in: str = ""  # the file of which only half is sent, then nothing more
+    broke_off: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
     endpoint: str = ""
     asked: list[str] = field(default_factory=list)  # "METHOD path", in order
 
@@ -45,6 +48,7 @@ def running(hub: FakeHub) -> Iterator[FakeHub]:
     try:
         yield hub
     finally:
+        hub.may_go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -77,29 +81,35 @@ class _Handler(BaseHTTPRequestHandler):
             case ["", "tree", commit]:
                 self._send(json.dumps([_entry(hub, commit, name) for name in hub.commits[commit]]).encode())
             case ["", "resolve", commit, name] if name in hub.commits.get(commit, {}):
-                self._send_file(hub.commits[commit][name], commit)
+                self._send_file(hub.commits[commit][name], commit, is_whole=name != hub.breaks_off_in)
             case ["", "resolve", *_]:
                 self._refuse("EntryNotFound")
             case _:
                 self._refuse("RepoNotFound")
 
-    def _send_file(self, data: bytes, commit: str) -> None:
+    def _send_file(self, data: bytes, commit: str, *, is_whole: bool) -> None:
         first = 0
         if (asked := self.headers.get("Range")) is not None:
             first = int(asked.removeprefix("bytes=").partition("-")[0])
         extra = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         if first:
             extra["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-        self._send(data[first:], status=206 if first else 200, extra=extra)
+        self._send(data[first:], status=206 if first else 200, extra=extra, is_whole=is_whole)
 
-    def _send(self, data: bytes, *, status: int = 200, extra: dict[str, str] | None = None) -> None:
+    def _send(
+        self, data: bytes, *, status: int = 200, extra: dict[str, str] | None = None, is_whole: bool = True
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         for name, value in (extra or {}).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(data)
+            self.wfile.write(data if is_whole else data[: len(data) // 2])
+            if not is_whole:
+                self.wfile.flush()
+                self.hub.broke_off.set()
+                self.hub.may_go_on.wait()
 
     def _refuse(self, code: str) -> None:
         self._send(b"", status=404, extra={"X-Error-Code": code, "X-Error-Message": code})

@@ -29,19 +29,23 @@ def models(hub, tmp_path):
     """Run `dedupd models …`; the models are in tmp_path/state/models."""
 
     def run(*arguments, code=0, endpoint=None):
-        named = {"HF_ENDPOINT": endpoint or hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
-        done = subprocess.run(
-            [sys.executable, "-m", "dedupd.daemon.main", "models", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-            env=os.environ | named | {"DEDUPD_STATE_DIR": str(tmp_path / "state")},
-        )
-        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-        return done
+        process = start(hub, tmp_path, *arguments, endpoint=endpoint)
+        said, complained = process.communicate(timeout=110)
+        assert process.returncode == code, (process.returncode, said, complained)
+        return subprocess.CompletedProcess(process.args, code, said, complained)
 
     return run
+
+
+def start(hub, tmp_path, *arguments, endpoint=None):
+    named = {"HF_ENDPOINT": endpoint or hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dedupd.daemon.main", "models", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | named | {"DEDUPD_STATE_DIR": str(tmp_path / "state")},
+    )
 
 
 def home(tmp_path):
@@ -96,6 +100,19 @@ def test_a_download_that_is_not_what_the_hub_says_is_refused(hub, models, tmp_pa
     assert not (home(tmp_path) / FIRST).exists()
     hub.lied_about.clear()
     models("pull", NAME)
+
+
+def test_a_pull_that_is_killed_leaves_no_model_and_another_waits_its_turn(hub, models, tmp_path):
+    hub.breaks_off_in = "model.safetensors"
+    process = start(hub, tmp_path, "pull", NAME)
+    assert hub.broke_off.wait(110)
+    assert "is being fetched by another process" in models("pull", NAME, code=75).stderr
+    process.kill()
+    process.communicate(timeout=110)
+    assert "No models in" in models("list").stdout
+    hub.breaks_off_in = ""
+    models("pull", NAME)
+    models("check")
 
 
 @pytest.mark.parametrize(
