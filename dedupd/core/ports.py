@@ -573,6 +573,28 @@ class Matcher(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarFound:
+    """What is near a picture in meaning, or in looks where the built-in descriptor answered. No duplicates by this."""
+
+    name: str  # of the model that answered; "builtin" for the built-in descriptor
+    model: ModelTag
+    neighbours: tuple[Neighbour, ...]  # the nearest first; the picture itself is left out
+
+
+class SimilarPictures(Protocol):
+    """Finds what is near a picture, by the vectors alone. Thread-safe; may take minutes while a model loads."""
+
+    def similar(self, asked: ContentId | ReadFile, *, limit: int, name: str = "") -> SimilarFound:
+        """The nearest contents by a model, named as in the configuration; without a name by the best that is ready.
+
+        Raises:
+            NotFoundError: no such content, or no such model is in use.
+            RetryError: the model that is named is not ready, or no device runs it now.
+            UnreadableImageError: the picture was not decoded.
+        """
+
+
 class Groups(Protocol):
     """The groups of duplicates as they are now. Thread-safe."""
 
@@ -608,6 +630,36 @@ class RootProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceProgress:
+    """One device that runs a model."""
+
+    name: str  # "cuda:0", "cpu"
+    title: str  # as its maker calls it
+    images_per_s: float  # over the last half minute
+    utilisation: float | None  # 0 … 1; None: nobody tells
+    batch_size: int
+    dtype: str  # empty until the model was loaded
+    trouble: str  # why it is left out; empty: it is not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationProgress:
+    """How far a further model is."""
+
+    name: str  # of the model, as configured
+    model: ModelTag
+    done: int  # contents with its vectors
+    total: int  # contents
+    set_aside: int  # contents that it cannot have now: the model fails on them, or no file of theirs can be read
+    is_serving: bool
+    is_configured: bool  # False: it serves until what takes its place is complete
+    images_per_s: float  # over the last half minute
+    eta_s: float | None
+    trouble: str  # why it rests; empty: it does not
+    devices: tuple[DeviceProgress, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How things stand, for status, progress bars and metrics."""
 
@@ -625,6 +677,7 @@ class Progress:
     index_kind: str
     indexed: int
     model: ModelTag
+    generations: tuple[GenerationProgress, ...] = ()
 
 
 class Control(Protocol):

@@ -10,13 +10,45 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dedupd.core.ports import Descriptor, Model, Neighbour, VectorIndex
+from dedupd.core.ports import Descriptor, LibraryView, Model, Neighbour, VectorIndex
 from dedupd.core.records import ContentId
+
+Pair = tuple[ContentId, ContentId]  # a < b
 
 # Bits (core.records.Quality): 99.5 % of photographs have more than 5, black frames, blank pages and skies 0 … 4. Those
 # are nearly equal to hundreds of their kind, of which a second look cannot tell copies: so many of them are tried.
 PLAIN_INFORMATION = 4.0
 PLAIN_LIMIT = 10
+
+
+def pair_of(one: ContentId, other: ContentId) -> Pair:
+    """Two contents in the order of pairs."""
+    return (one, other) if one < other else (other, one)
+
+
+def candidate_pairs(
+    view: LibraryView,
+    index: VectorIndex,
+    batch: Sequence[tuple[ContentId, Descriptor]],
+    model: Model,
+    limit: int,
+) -> set[Pair]:
+    """Pairs of a batch's contents that get a second look: with what the index holds, and with each other.
+
+    Of two contents of one batch both ask, so that their order in it changes nothing.
+    """
+    in_index = neighbours_in(index, batch, model, limit)
+    in_batch = neighbours_within(batch, model)
+    pairs: set[Pair] = set()
+    for (content, _), older, beside in zip(batch, in_index, in_batch, strict=True):
+        record = view.content(content)
+        if record is None:
+            continue
+        is_plain = record.quality.information < PLAIN_INFORMATION
+        near = {n.content: n for n in (*older, *beside)}.values()
+        chosen = worth_a_look(near, model, limit, is_plain=is_plain)
+        pairs |= {pair_of(content, neighbour.content) for neighbour in chosen}
+    return pairs
 
 
 def worth_a_look(

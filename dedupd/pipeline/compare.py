@@ -24,14 +24,13 @@ from dedupd.core.ports import (
 )
 from dedupd.core.records import ContentId, ContentRecord, Edge, Evidence, Problem, Relation, RootId
 from dedupd.core.relation import VERIFIER_TAG, decide
+from dedupd.pipeline.candidates import Pair
 from dedupd.pipeline.facts import present_files
 from dedupd.pipeline.full_look import FullLook, Looked
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.stage import Clock
 
 _log = logging.getLogger(__name__)
-
-Pair = tuple[ContentId, ContentId]  # a < b
 
 # A pixel digest costs two full decodes, so it is made only where the small images leave hardly a doubt.
 _PIXEL_CHECK_SIMILARITY = 0.98
@@ -229,14 +228,14 @@ class Comparer:
     def _with_pixel_digest(self, content: ContentRecord, priority: Priority) -> ContentRecord:
         if content.pixel_digest is not None:
             return content
-        for path in self._absolute_paths(content.id):
+        for path in self.paths_of(content.id):
             digest = self._reader.pixel_digest(path, priority=priority).result()
             if not isinstance(digest, Problem):
                 return replace(content, pixel_digest=digest)
         return content
 
     def _remake_preview(self, content: ContentRecord, priority: Priority) -> bytes | None:
-        for path in self._absolute_paths(content.id):
+        for path in self.paths_of(content.id):
             read = self._reader.read(path, is_known=lambda digest: digest != content.digest, priority=priority).result()
             if isinstance(read, ReadFile) and isinstance(read.image, DecodedImage) and read.digest == content.digest:
                 self._previews.put(content.id, read.image.preview)
@@ -245,9 +244,10 @@ class Comparer:
 
     def path_of(self, content: ContentId) -> bytes | None:
         """Where a file of a content should be; None where none is known."""
-        return next(iter(self._absolute_paths(content)), None)
+        return next(iter(self.paths_of(content)), None)
 
-    def _absolute_paths(self, content: ContentId) -> list[bytes]:
+    def paths_of(self, content: ContentId) -> list[bytes]:
+        """Where a content's files should be, as many as are worth a try."""
         with self._library.view() as view:
             files = view.some_files_of(content, _FILES_TRIED)
         roots = self._root_paths()

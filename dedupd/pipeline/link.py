@@ -19,8 +19,8 @@ from dedupd.core.arrays import Vectors
 from dedupd.core.errors import RetryError
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
 from dedupd.core.records import ContentId, Edge
-from dedupd.pipeline.candidates import PLAIN_INFORMATION, neighbours_in, neighbours_within, worth_a_look
-from dedupd.pipeline.compare import Comparer, Pair, Verified
+from dedupd.pipeline.candidates import Pair, candidate_pairs, pair_of
+from dedupd.pipeline.compare import Comparer, Verified
 from dedupd.pipeline.facts import Newcomer
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
@@ -185,24 +185,13 @@ class Link(Stage):
         return verified
 
     def _candidate_pairs(self, view: LibraryView, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
-        """Pairs worth a second look: the index, the batch itself, equal JPEG data.
-
-        Of two contents of one batch both ask, so that their order in it changes nothing.
-        """
-        in_index = neighbours_in(self._index, batch, self._model, self._candidates)
-        in_batch = neighbours_within(batch, self._model)
-        pairs: set[Pair] = set()
-        for (content, _), older, beside in zip(batch, in_index, in_batch, strict=True):
+        """Pairs worth a second look: the index, the batch itself, equal JPEG data."""
+        pairs = candidate_pairs(view, self._index, batch, self._model, self._candidates)
+        for content, _ in batch:
             record = view.content(content)
-            if record is None:
-                continue
-            is_plain = record.quality.information < PLAIN_INFORMATION
-            near = {n.content: n for n in (*older, *beside)}.values()
-            chosen = worth_a_look(near, self._model, self._candidates, is_plain=is_plain)
-            pairs |= {_pair(content, neighbour.content) for neighbour in chosen}
-            if record.image_digest is not None:
+            if record is not None and record.image_digest is not None:
                 same = view.contents_with_image_digest(record.image_digest)
-                pairs |= {_pair(content, other) for other in same if other != content}
+                pairs |= {pair_of(content, other) for other in same if other != content}
         return pairs
 
     def _closing_pairs(self, edges: Sequence[Edge], done: set[Pair]) -> set[Pair]:
@@ -216,12 +205,12 @@ class Link(Stage):
         for content, matched in fresh.items():
             reached = {c for other in matched for c in (*self._groups.component(other), *fresh[other])}
             missing = reached - matched - set(self._groups.ties(content)) - {content}
-            pairs |= {_pair(content, other) for other in sorted(missing)[:_CLOSURE]}
+            pairs |= {pair_of(content, other) for other in sorted(missing)[:_CLOSURE]}
         for whole in self._joined(fresh):
             best = self._groups.best_of(whole, edges)
             if best is not None:
                 missing = whole - fresh.get(best, set()) - set(self._groups.ties(best)) - {best}
-                lacking = {_pair(best, other) for other in missing} - done - self._refused
+                lacking = {pair_of(best, other) for other in missing} - done - self._refused
                 pairs |= set(sorted(lacking, reverse=True)[:_KEEPER_CLOSURE])  # the newest first
         return pairs - done
 
@@ -268,7 +257,3 @@ def _put(txn: LibraryTransaction, verified: Verified) -> list[Edge]:
     for edge in edges:
         txn.put_edge(edge)
     return edges
-
-
-def _pair(a: ContentId, b: ContentId) -> Pair:
-    return (a, b) if a < b else (b, a)

@@ -33,11 +33,15 @@ from dedupd.daemon.build import stat_of
 from dedupd.index.exact_index import ExactIndex
 from dedupd.pipeline.compare import Comparer
 from dedupd.pipeline.describe import Describe
+from dedupd.pipeline.generation_book import FurtherModel, GenerationBook
+from dedupd.pipeline.generations import Generations
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.intake import Intake
 from dedupd.pipeline.link import Link
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.roots import RootBook
+from dedupd.pipeline.similar import SimilarFinder
+from dedupd.pipeline.small_pictures import SmallPictures
 from dedupd.sources.local_scan import LocalLister
 from dedupd.store import DiskPreviewCache, LmdbLibrary
 
@@ -287,6 +291,60 @@ class PlayedEmbedder:
     def close(self): ...
 
 
+class PlayedModel:
+    """A further model: to it all turns of a scene are one picture, and "beach-day" and "beach-night" are near.
+
+    Answers at once, or, while `is_held`, when the test says so.
+    """
+
+    def __init__(self, tag="further-1", *, candidate_similarity=0.8):
+        self.model = Model(tag=ModelTag(tag), dim=16, candidate_similarity=candidate_similarity)
+        self.is_held = False
+        self.held = []
+        self.error = None  # what every batch fails with
+        self.poison = set()  # scenes that it fails on
+        self.embedded = []  # scenes
+        self.batches = []  # sizes
+
+    def embed(self, batch):
+        future = Future()
+        scenes = [item.small.tobytes().rstrip(b"\0").decode() for item in batch]
+        if self.is_held:
+            self.held.append((future, scenes))
+        else:
+            self._answer(future, scenes)
+        return future
+
+    def release(self):
+        self.is_held = False
+        held, self.held = self.held, []
+        for future, scenes in held:
+            self._answer(future, scenes)
+
+    def _answer(self, future, scenes):
+        self.batches.append(len(scenes))
+        if self.error is not None:
+            future.set_exception(self.error)
+        elif self.poison & set(scenes):
+            future.set_exception(ValueError("it failed on a picture"))
+        else:
+            self.embedded += scenes
+            rows = [self._vector(scene)[None, :] for scene in scenes]
+            future.set_result([Descriptor(stored=row, queries=row) for row in rows])
+
+    def _vector(self, scene):
+        name = scene.partition("@")[0]
+        vector = self._noise(name.partition("-")[0]) + 0.3 * self._noise(name)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+    def _noise(self, text):
+        seed = int.from_bytes(blake3.blake3(f"{self.model.tag} {text}".encode()).digest(4), "big")
+        vector = np.random.default_rng(seed).normal(size=self.model.dim)
+        return vector / np.linalg.norm(vector)
+
+    def close(self): ...
+
+
 class CrashedError(AssertionError):
     pass
 
@@ -310,6 +368,7 @@ class Bench:
         self.clock = HandClock()
         self.reader = PlayedReader()
         self.embedder = PlayedEmbedder()
+        self.further = []  # models beside it: (name, embedder); what is put here counts from the next opening on
         self.changes = ScriptedChanges()
         self.ignore = ignore
         self._lister = lister
@@ -354,6 +413,22 @@ class Bench:
             candidates=32,
             on_crash=_refuse_crash,
         )
+        self.book = GenerationBook(
+            library=self.library,
+            further=[FurtherModel(name=name, embedder=embedder) for name, embedder in self.further],
+            make_index=lambda _tag, dim: ExactIndex(dim),
+        )
+        self.generations = Generations(
+            library=self.library,
+            book=self.book,
+            pictures=SmallPictures(reader=self.reader, previews=self.previews, paths_of=self.comparer.paths_of),
+            clock=self.clock,
+            candidates=8,
+            is_settled=lambda: self.intake.is_idle and self.describe.is_idle,
+            on_suggested=self.link.suggested,
+            on_crash=_refuse_crash,
+        )
+        self.similar = SimilarFinder(library=self.library, embedder=self.embedder, index=self.index, book=self.book)
         self.describe = Describe(
             library=self.library,
             reader=self.reader,
@@ -386,6 +461,7 @@ class Bench:
         self.roots.configure([os.fsencode(path) for path in self.root_paths])
         self.intake._prepare()
         self.link._prepare()
+        self.generations._prepare()
 
     def reopen(self):
         """Stop without any farewell of the stages and start again."""
@@ -462,6 +538,29 @@ class Bench:
     def work(self):
         self.read()
         self.compare()
+
+    def nudge(self, steps=1):
+        """Some steps of the generations' stage, without its waiting for news at their end."""
+        for _ in range(steps):
+            if not (self.generations._load() or self.generations._advance()):
+                self.generations._complete()
+
+    def grow(self, limit=200):
+        """Have the further models look at everything; fails where it goes on for ever."""
+        for _ in range(limit):
+            if self.generations.is_idle:
+                self.generations._complete()
+                if self.generations.is_idle:  # being complete, it may let another go
+                    return self
+            self.generations._step()
+        pytest.fail(f"the models were still at it after {limit} steps")
+
+    def look_at_suggested(self):
+        """Have the link stage look at what the further models suggest."""
+        while self.counts().pairs_suggested:
+            self.link.suggested()
+            self.link._step()
+        return self
 
     def settle_all(self):
         """Scan, read and compare until nothing is left to do."""
@@ -565,3 +664,8 @@ def veiled_lister():
 def make_bench_at():
     """For tests that need many benches: in a folder of their own, closed by them."""
     return Bench
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    return PlayedModel
