@@ -134,6 +134,28 @@ def test_what_cannot_be_used_is_refused_before_its_weights_are_fetched(hub, mode
     assert not (home(tmp_path) / "current.json").exists()
 
 
+def test_loading_a_model_asks_the_hub_nothing(hub, models, tmp_path):
+    models("pull", NAME)
+    hub.asked.clear()
+    script = (
+        "import sys, pathlib, numpy as np\n"
+        "from dedupd.embedding.model_folder import inspect_model\n"
+        "from dedupd.embedding.model_spec import load\n"
+        "spec = inspect_model(sys.argv[1], pathlib.Path(sys.argv[2]))\n"
+        "print(load(spec, 'cpu').embed([np.zeros((40, 60, 3), np.uint8)]).shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, NAME, tmp_path / "state" / "models"],
+        env=os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.stdout.strip() == "(1, 32)", done.stderr
+    assert hub.asked == []
+
+
 def test_wrong_names_are_told_apart(hub, models):
     assert "the hub has no such model" in models("pull", "someone/else", code=78).stderr
     assert f"{NAME} has no revision nowhere" in models("pull", NAME, "--revision", "nowhere", code=78).stderr

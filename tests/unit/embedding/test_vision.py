@@ -165,6 +165,15 @@ def test_a_configuration_of_other_sizes_is_refused(tmp_path, load_from):
         load_from(tmp_path / "m")
 
 
+def test_weights_that_were_exchanged_for_pickled_ones_after_the_start_are_not_loaded(tmp_path):
+    whole = save_small_model("vit", tmp_path / "m")
+    spec = inspect_model(str(tmp_path / "m"), tmp_path / "models")
+    (tmp_path / "m" / "model.safetensors").unlink()
+    torch.save(whole.state_dict(), tmp_path / "m" / "pytorch_model.bin")
+    with pytest.raises(ConfigError, match="safetensors"):
+        load(spec, "cpu")
+
+
 def test_a_device_that_is_not_there_is_told(tmp_path, load_from):
     save_small_model("vit", tmp_path / "m")
     with pytest.raises(DeviceMissingError, match="cuda:99 is not there"):
