@@ -151,8 +151,11 @@ class CleanUpNews:
         return path
 
     def _enter_gone(self, txn: LibraryTransaction, path: FilePath, outcome: Outcome) -> None:
-        is_picture_that_went = outcome.kept != outcome.path and txn.content_by_digest(outcome.digest) is not None
-        if is_picture_that_went:
+        """A file that left its place; of a link or shared blocks the name is still there, and nothing has gone."""
+        if not self._is_gone(outcome.path):
+            return
+        was_kept = outcome.kept == outcome.now_at  # sorted into `best/`
+        if not was_kept and txn.content_by_digest(outcome.digest) is not None:
             stone = Tombstone(
                 digest=outcome.digest,
                 cleaned_at_ns=outcome.at_ns,
@@ -163,7 +166,7 @@ class CleanUpNews:
             txn.put_tombstone(stone)
         record = txn.file(path)
         # Marked here, so that a root is not suspected for what its owner had taken away.
-        if record is not None and record.missing_since_ns is None and self._is_gone(outcome.path):
+        if record is not None and record.missing_since_ns is None:
             txn.put_file(replace(record, missing_since_ns=outcome.at_ns))
 
     def _is_gone(self, path: bytes) -> bool:

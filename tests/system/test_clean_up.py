@@ -190,3 +190,33 @@ def test_an_automatic_policy_cleans_up_by_itself(make_daemon, library, tools):
     [event] = tools.wait_for(lambda: daemon.events("cleanup-finished"), "the event")
     assert (event["done"], event["is_automatic"]) == (1, True)
     assert len(files_of(library)) == 8
+
+
+def test_a_name_that_became_a_hard_link_was_not_taken_away(daemon, library, tools):
+    copy, kept = library / "backup" / "IMG_0000 (1).jpg", library / "camera" / "IMG_0000.jpg"
+    plan = daemon.json("plan", "--action", "hardlink")
+    daemon.ctl("apply", plan["id"])
+    assert copy.stat().st_ino == kept.stat().st_ino
+    (library / "phone" / "again.jpg").write_bytes(kept.read_bytes())
+    tools.wait_for(
+        lambda: [e for e in daemon.events("duplicate-found") if e["path"].endswith("again.jpg")], "the arrival"
+    )
+    assert daemon.events("cleaned-returned") == []
+    daemon.ctl("undo", "--last")
+    assert copy.stat().st_ino != kept.stat().st_ino
+    assert copy.read_bytes() == kept.read_bytes()
+
+
+def test_the_kept_file_of_a_sorted_pair_counts_as_moved_and_not_as_taken_away(daemon, library, tools):
+    folder = library.with_name("sorted")
+    folder.mkdir()
+    kept, copy = library / "camera" / "IMG_0000.jpg", library / "backup" / "IMG_0000 (1).jpg"
+    data = kept.read_bytes()
+    plan = daemon.json("plan", "--action", "sort", "--folder", folder, "--relation", "same-bytes")
+    daemon.ctl("apply", plan["id"])
+    assert (folder / "best" / library.name / "camera" / kept.name).read_bytes() == data
+    assert (folder / "duplicates" / library.name / "backup" / copy.name).read_bytes() == data
+    daemon.ctl("undo", "--last")
+    assert kept.read_bytes() == copy.read_bytes() == data
+    daemon.idle(images=9)
+    assert daemon.events("cleaned-returned") == []
