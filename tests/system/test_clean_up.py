@@ -94,6 +94,7 @@ def test_a_plan_is_refused_once_its_group_has_changed_and_nothing_is_touched(dae
         (("plan", "--action", "hardlink", "--relation", "edited"), 64, "same-bytes"),
         (("plan", "--action", "move"), 64, "folder"),
         (("plan", "--root", "/nowhere"), 66, "no root"),
+        (("plan", "--below", "/nowhere"), 64, "no watched folder"),
         (("quarantine", "expire", "--now", "--confirm", "wrong"), 64, "confirm"),
     ],
 )
@@ -103,6 +104,15 @@ def test_bad_input_is_told_with_its_code_and_touches_nothing(daemon, library, ar
     assert (done.returncode, files_of(library)) == (code, before), done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nothing_goes_from_a_protected_folder(make_daemon, library):
+    daemon = make_daemon(library, config=f'{FREELY}protected = ["{library}/backup"]\n').start()
+    daemon.idle(images=9)
+    plan = planned(daemon, "--left-alone")
+    assert not any("/backup/" in path for path in victims(plan))
+    [spared] = [left for left in plan["left_alone"] if "/backup/" in left["path"]]
+    assert spared["why"] == "protected"
 
 
 def test_a_policy_with_an_unknown_criterion_keeps_the_daemon_from_starting(make_daemon, library):
