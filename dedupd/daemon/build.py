@@ -10,28 +10,35 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dedupd.core.errors import ConfigError, DegradedError
 from dedupd.core.events import Degraded
 from dedupd.core.ignore_rules import IgnoreRules
 from dedupd.core.ports import ChangeSource
-from dedupd.core.records import FileStat
+from dedupd.core.records import ContentId, FileStat, ModelTag
 from dedupd.core.settle import Settling
+from dedupd.daemon.further import MakeEmbedder, device_embedders, make_further
 from dedupd.daemon.log import fields
 from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.limits import MIB, DecodeLimits
-from dedupd.index.catch_up import OpenedIndex, open_index, save_snapshot
+from dedupd.index.catch_up import OpenedIndex, generation_vectors_of, open_index, save_snapshot
+from dedupd.index.faiss_index import FaissIndex
 from dedupd.pipeline.compare import Comparer
 from dedupd.pipeline.describe import Describe
 from dedupd.pipeline.explain import Explainer
+from dedupd.pipeline.generation_book import FurtherModel, GenerationBook
+from dedupd.pipeline.generations import Generations
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.intake import Intake
 from dedupd.pipeline.link import Link
 from dedupd.pipeline.matcher import LibraryMatcher
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.roots import RootBook
+from dedupd.pipeline.similar import SimilarFinder
+from dedupd.pipeline.small_pictures import SmallPictures
 from dedupd.pipeline.stage import OnCrash, Stage, SystemClock
 from dedupd.settings.schema import Decode, Settings
 from dedupd.sources.local_scan import LocalLister
@@ -58,6 +65,10 @@ class Engine:
     rates: Rates
     roots: RootBook
     matcher: LibraryMatcher
+    similar: SimilarFinder
+    further: list[FurtherModel]
+    book: GenerationBook
+    generations: Generations
     link: Link
     describe: Describe
     changes: ChangeSource
@@ -66,8 +77,8 @@ class Engine:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The threads of the flow, the last of the flow first: that is the order of starting."""
-        return (self.link, self.describe, self.intake)
+        """The threads of the flow, in the order of starting: the last of the flow first, the background at the end."""
+        return (self.link, self.describe, self.intake, self.generations)
 
     def start(self, root_paths: Sequence[Path]) -> None:
         """Begin to work: watch first, then list."""
@@ -77,6 +88,12 @@ class Engine:
         self.changes.start(self.roots.watched())
         self.intake.start()
         self.intake.scan(None)
+        self.generations.start()
+
+    def forget(self, contents: list[ContentId]) -> None:
+        """Have every stage forget contents that were removed from the store."""
+        self.link.forget(contents)
+        self.generations.forget(contents)
 
     def stop(self, timeout_s: float) -> None:
         """Stop in mirror order; what was not finished is found again at the next start."""
@@ -87,7 +104,8 @@ class Engine:
         for stage in reversed(self.stages):
             if not stage.join(timeout_s):
                 _log.warning("stage.slow %s", fields(stage=stage.name))
-        self.embedder.close()
+        for embedder in (*(model.embedder for model in self.further), self.embedder):
+            embedder.close()
         self.library.close()
 
     def save_snapshot(self) -> None:
@@ -108,8 +126,7 @@ class Engine:
             keep_from = save_snapshot(self.opened.index, self.state_dir / "index", self.embedder.model, sequence)
         except DegradedError as error:
             _log.warning("index.snapshot %s", fields(error=error))
-            with self.library.transaction() as txn:
-                txn.append(Degraded(what="index", message=str(error)), self.clock.wall_ns())
+            _tell_degraded(self.library, self.clock, "index", str(error))
             return
         self.opened = OpenedIndex(index=self.opened.index, sequence=sequence, origin="snapshot")
         with self.library.transaction() as txn:
@@ -117,7 +134,11 @@ class Engine:
 
 
 def build_engine(
-    settings: Settings, state_dir: Path, make_changes: Callable[[IgnoreRules], ChangeSource], on_crash: OnCrash
+    settings: Settings,
+    state_dir: Path,
+    make_changes: Callable[[IgnoreRules], ChangeSource],
+    on_crash: OnCrash,
+    make_embedder: MakeEmbedder | None = None,
 ) -> Engine:
     """Make every part of the engine; nothing runs yet but the decode workers.
 
@@ -126,12 +147,19 @@ def build_engine(
         state_dir: where the store, the index and the previews are; made if it is not there.
         make_changes: what tells of changes on disk.
         on_crash: told when a stage ends by an error.
+        make_embedder: makes the models beside the built-in descriptor; None: from disk, on the devices at hand.
 
     Raises:
-        StopError: the state directory cannot be used; the message says why.
+        StopError: the state directory or a model cannot be used; the message says why.
     """
     clock = SystemClock()
     library = LmdbLibrary(state_dir)
+    try:
+        tell = partial(_tell_degraded, library, clock, "model")
+        further = make_further(settings, make_embedder or device_embedders(settings, state_dir, tell))
+    except BaseException:
+        library.close()
+        raise
     previews = DiskPreviewCache(state_dir / "previews")
     ignore = ignore_rules(settings)
     lister = LocalLister(ignore)
@@ -156,6 +184,7 @@ def build_engine(
         explainer=Explainer(library=library, reader=reader, comparer=comparer),
         candidates=settings.match.candidates,
     )
+    book = GenerationBook(library=library, further=further, make_index=partial(_generation_index, library))
     link = Link(
         library=library,
         index=opened.index,
@@ -199,6 +228,16 @@ def build_engine(
         on_reread=describe.expect,
         on_crash=on_crash,
     )
+    generations = Generations(
+        library=library,
+        book=book,
+        pictures=SmallPictures(reader=reader, previews=previews, paths_of=comparer.paths_of),
+        clock=clock,
+        candidates=settings.models.candidates,
+        is_settled=lambda: intake.is_idle and describe.is_idle,
+        on_suggested=link.suggested,
+        on_crash=on_crash,
+    )
     return Engine(
         settings=settings,
         state_dir=state_dir,
@@ -212,6 +251,10 @@ def build_engine(
         rates=rates,
         roots=roots,
         matcher=matcher,
+        similar=SimilarFinder(library=library, embedder=embedder, index=opened.index, book=book),
+        further=further,
+        book=book,
+        generations=generations,
         link=link,
         describe=describe,
         changes=changes,
@@ -247,6 +290,15 @@ def stat_of(path: bytes) -> FileStat | None:
         mtime_ns=facts.st_mtime_ns,
         ctime_ns=facts.st_ctime_ns,
     )
+
+
+def _generation_index(library: LmdbLibrary, model: ModelTag, dim: int) -> FaissIndex:
+    return FaissIndex(dim, generation_vectors_of(library, model))
+
+
+def _tell_degraded(library: LmdbLibrary, clock: SystemClock, what: str, message: str) -> None:
+    with library.transaction() as txn:
+        txn.append(Degraded(what=what, message=message), clock.wall_ns())
 
 
 def _limits(decode: Decode) -> DecodeLimits:

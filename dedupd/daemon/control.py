@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from dedupd.core.errors import NotFoundError, RequestError
-from dedupd.core.ports import Activity, Counts, Progress, RootProgress, WatchState
+from dedupd.core.ports import Activity, Counts, GenerationProgress, Progress, RootProgress, WatchState
 from dedupd.core.records import RootId, RootState
 from dedupd.core.wording import path_words
 from dedupd.daemon.build import Engine
@@ -43,6 +43,7 @@ class DaemonControl:
             )
             for record in records
         )
+        generations = engine.generations.progress()
         pending = counts.files_pending + counts.contents_unlinked
         return Progress(
             activity=self._activity(counts, is_scanning=bool(scanning)),
@@ -54,11 +55,12 @@ class DaemonControl:
             compared_total=engine.rates.compared_total,
             images_per_s=engine.rates.images_per_s(now_s),
             eta_s=None if scanning else engine.rates.eta_s(pending, now_s),
-            degraded=tuple(_complaints(roots)),
+            degraded=(*_complaints(roots), *_model_complaints(generations)),
             workers=engine.workers,
             index_kind=engine.opened.index.kind,
             indexed=len(engine.opened.index),
             model=engine.embedder.model.tag,
+            generations=generations,
         )
 
     def rescan(self, roots: Sequence[RootId] | None) -> None:
@@ -106,3 +108,10 @@ def _complaints(roots: Sequence[RootProgress]) -> list[str]:
         if root.health and root.health.message and root.health.state in {WatchState.PARTIAL, WatchState.FAILED}:
             complaints.append(root.health.message)
     return complaints
+
+
+def _model_complaints(generations: Sequence[GenerationProgress]) -> list[str]:
+    """What keeps a model from being run; a device's own words name the model already."""
+    return [
+        f"the model {generation.name} rests: {generation.trouble}" for generation in generations if generation.trouble
+    ]

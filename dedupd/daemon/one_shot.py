@@ -134,6 +134,8 @@ def _wait(
 def _is_done(engine: Engine, progress: Progress) -> bool:
     if not (engine.intake.is_idle and engine.describe.is_idle) or progress.counts.contents_unlinked:
         return False
+    if progress.counts.pairs_suggested or not engine.generations.is_idle:
+        return False
     if not progress.counts.files_pending:
         return True
     with engine.library.view() as view:  # files of roots that are not there now wait for another time

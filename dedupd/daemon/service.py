@@ -27,6 +27,7 @@ from dedupd.daemon.build import Engine, build_engine
 from dedupd.daemon.clean_up import make_clean_up
 from dedupd.daemon.control import DaemonControl
 from dedupd.daemon.crash_box import CrashBox
+from dedupd.daemon.further import MakeEmbedder
 from dedupd.daemon.log import fields
 from dedupd.daemon.reports import EngineReports
 from dedupd.daemon.schedule import make_schedule
@@ -51,6 +52,7 @@ class RunOptions:
     state_dir: Path
     socket_path: Path
     read_again: Callable[[], tuple[Settings, tuple[Path, ...]]]  # for SIGHUP; raises ConfigError
+    make_embedder: MakeEmbedder | None = None  # as `build_engine` takes it
 
 
 class _Signals:
@@ -94,7 +96,9 @@ class Service:
         self._signals.install()
         listening = inherited_socket() or bind_socket(options.socket_path)
         try:
-            engine = build_engine(options.settings, options.state_dir, self._watch, self._crashes.report)
+            engine = build_engine(
+                options.settings, options.state_dir, self._watch, self._crashes.report, options.make_embedder
+            )
             try:
                 self._serve(engine, listening)
             finally:
@@ -193,7 +197,7 @@ class Service:
         if has_new_alerts:
             alerts.stop(_STOP_STAGE_S)
             next_alerts.start()
-        for name in ("state_dir", "socket", "watch", "decode", "match"):
+        for name in ("state_dir", "socket", "watch", "decode", "match", "model", "models"):
             if getattr(settings, name) != getattr(engine.settings, name):
                 _log.warning("config.needs-restart %s", fields(setting=name))
         engine.settings = settings

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Library, LibraryView, Model
-from dedupd.core.records import ContentId, Sequence
+from dedupd.core.records import ContentId, ModelTag, Sequence
 from dedupd.index.faiss_index import EXACT_BELOW, FaissIndex, LoadVectors
 from dedupd.index.snapshot import read_snapshot, write_snapshot
 
@@ -66,6 +66,16 @@ def stored_vectors_of(library: Library) -> LoadVectors:
     def load(contents: Sequence_[ContentId]) -> list[Vectors | None]:
         with library.view() as view:
             return [view.stored_vectors(content) for content in contents]
+
+    return load
+
+
+def generation_vectors_of(library: Library, model: ModelTag) -> LoadVectors:
+    """The same of a further model."""
+
+    def load(contents: Sequence_[ContentId]) -> list[Vectors | None]:
+        with library.view() as view:
+            return [view.generation_vectors(model, content) for content in contents]
 
     return load
 
