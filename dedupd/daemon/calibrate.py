@@ -5,23 +5,31 @@ Copies are made of pictures drawn at random, and asked for; pairs drawn at rando
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from dedupd.core.arrays import Pixels
-from dedupd.core.candidate_figures import ThresholdFigures, advised, figures_at
+from dedupd.core.candidate_figures import CHANCE_ALLOWED, ThresholdFigures, advised, figures_at
 from dedupd.core.errors import RequestError
 from dedupd.core.ports import Descriptor, Embedder, EmbedItem
 from dedupd.core.records import ContentId
+from dedupd.daemon.further import device_embedders, make_further
+from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode import decode_preview
 from dedupd.imaging.made_copies import made_copies
+from dedupd.settings.schema import Settings
 from dedupd.store import DiskPreviewCache, LmdbLibrary
+
+_log = logging.getLogger(__name__)
 
 FEWEST_PICTURES = 20
 _SEED = 20261128  # the same pictures each time, so that two runs can be compared
@@ -38,6 +46,29 @@ class Calibration:
     measured: int  # pictures that copies were made of
     configured: ThresholdFigures  # at the candidate similarity in force
     advised: ThresholdFigures
+
+
+def run_calibration(settings: Settings, state_dir: Path, *, pictures: int, as_json: bool) -> int:
+    """Measure the built-in descriptor and every configured model, and print it; the exit code.
+
+    Raises:
+        DedupdError: as `calibrate`, or a model cannot be used.
+    """
+    further = make_further(settings, device_embedders(settings, state_dir, _log.warning))
+    own = LocalEmbedder()
+    embedders: list[tuple[str, Embedder]] = [("builtin", own), *((model.name, model.embedder) for model in further)]
+    try:
+        with Progress(console=Console(stderr=True, quiet=as_json), transient=True) as bar:
+            task = bar.add_task("describing copies", total=pictures * len(embedders))
+            found = calibrate(state_dir, embedders, pictures=pictures, advance=lambda n: bar.advance(task, n))
+    finally:
+        for _, embedder in embedders:
+            embedder.close()
+    if as_json:
+        print(msgspec.json.encode(found).decode())  # noqa: T201 - a command's answer
+    else:
+        print_calibrations(found, Console(highlight=False))
+    return 0
 
 
 def calibrate(
@@ -150,3 +181,10 @@ def print_calibrations(found: Iterable[Calibration], console: Console) -> None:
         )
         console.print(f"\n[bold]{one.model}[/], {one.measured:,} of {one.pictures:,} pictures", highlight=False)
         console.print(table, highlight=False)
+    console.print(
+        f"\nAdvised: the lowest at which up to {CHANCE_ALLOWED:.0f} unrelated pictures are as near to one as a copy "
+        "must be. What is compared in vain costs time only; what is not compared is not found.\n"
+        "A model's own: [models] thresholds = { \"NAME\" = 0.85 }; the built-in descriptor's is fixed.",
+        markup=False,
+        soft_wrap=True,
+    )

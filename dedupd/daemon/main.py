@@ -102,6 +102,15 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
     check.add_argument("--system", action="store_true", help="check the service's store")
 
+    calibration = commands.add_parser(
+        "calibrate",
+        parents=[common],
+        help="measure on your library what each model's threshold finds and costs; changes nothing",
+    )
+    calibration.add_argument("--pictures", type=int, default=500, metavar="N", help="how many to draw (default: 500)")
+    calibration.add_argument("--json", action="store_true", help="print the figures as JSON")
+    calibration.add_argument("--system", action="store_true", help="the service's library")
+
     models = commands.add_parser(
         "models",
         help="fetch vision models, list and check them",
@@ -116,17 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     arguments = make_parser().parse_args(argv)
     try:
-        match arguments.command:
-            case "run":
-                return _run(arguments)
-            case "scan":
-                return _scan(arguments)
-            case "actor":
-                return _actor(arguments)
-            case "models":
-                return _models(arguments)
-            case _:
-                return _check(arguments)
+        return _COMMANDS[arguments.command](arguments)
     except DedupdError as error:
         print(f"dedupd: {error}", file=sys.stderr)
         return error.exit_code
@@ -220,6 +219,15 @@ def _models(arguments: argparse.Namespace) -> int:
     return run_models(arguments, models_directory(settings, _state_dir(arguments, settings)))
 
 
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from dedupd.daemon.calibrate import run_calibration  # noqa: PLC0415 - `--help` needs no model
+
+    set_up_logging(arguments.log_level or "warning")
+    settings = _settings(arguments)
+    state_dir = _state_dir(arguments, settings)
+    return run_calibration(settings, state_dir, pictures=arguments.pictures, as_json=arguments.json)
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from dedupd.store.check import check  # noqa: PLC0415 - `--help` needs no store
 
@@ -251,6 +259,16 @@ def _check_message(report: CheckReport) -> dict[str, object]:
         "findings": [{"table": f.table, "key": f.key, "message": f.message} for f in report.findings],
         "findings_left_out": report.findings_left_out,
     }
+
+
+_COMMANDS = {
+    "run": _run,
+    "scan": _scan,
+    "actor": _actor,
+    "check": _check,
+    "calibrate": _calibrate,
+    "models": _models,
+}
 
 
 if __name__ == "__main__":
