@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/dedupctl
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_dedupctl_subparsers=(status report groups show problems events version find have explain rescan roots plan plans apply undo quarantine not-duplicate keep)
+_shtab_dedupctl_subparsers=(status report groups show problems events version find similar have explain rescan roots plan plans apply undo quarantine not-duplicate keep)
 
 _shtab_dedupctl_status_option_strings=(-h --help --json --socket)
 _shtab_dedupctl_report_option_strings=(-h --help --json --socket --format --out --relation)
@@ -15,6 +15,7 @@ _shtab_dedupctl_problems_option_strings=(-h --help --json --socket)
 _shtab_dedupctl_events_option_strings=(-h --help --json --socket --follow --after)
 _shtab_dedupctl_version_option_strings=(-h --help --json --socket)
 _shtab_dedupctl_find_option_strings=(-h --help --json --socket --pixels)
+_shtab_dedupctl_similar_option_strings=(-h --help --json --socket --limit --model)
 _shtab_dedupctl_have_option_strings=(-h --help --json --socket --relation)
 _shtab_dedupctl_explain_option_strings=(-h --help --json --socket --image --force)
 _shtab_dedupctl_rescan_option_strings=(-h --help --json --socket --wait)
@@ -38,6 +39,8 @@ _shtab_dedupctl_events___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_version___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_find_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_find___socket_COMPGEN=_shtab_compgen_files
+_shtab_dedupctl_similar_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_dedupctl_similar___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_have_pos_0_COMPGEN=_shtab_compgen_dirs
 _shtab_dedupctl_have___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_explain_pos_0_COMPGEN=_shtab_compgen_files
@@ -71,7 +74,7 @@ _shtab_dedupctl_roots_pos_0_choices=(list accept forget)
 _shtab_dedupctl_plan___relation_choices=(same-bytes same-pixels re-encoded edited)
 _shtab_dedupctl_plan___action_choices=(quarantine hardlink reflink move sort trash)
 _shtab_dedupctl_quarantine_pos_0_choices=(list expire)
-_shtab_dedupctl_pos_0_choices=(status report groups show problems events version find have explain rescan roots plan plans apply undo quarantine not-duplicate keep)
+_shtab_dedupctl_pos_0_choices=(status report groups show problems events version find similar have explain rescan roots plan plans apply undo quarantine not-duplicate keep)
 
 _shtab_dedupctl_status__h_nargs=0
 _shtab_dedupctl_status___help_nargs=0
@@ -100,6 +103,9 @@ _shtab_dedupctl_find__h_nargs=0
 _shtab_dedupctl_find___help_nargs=0
 _shtab_dedupctl_find___json_nargs=0
 _shtab_dedupctl_find___pixels_nargs=0
+_shtab_dedupctl_similar__h_nargs=0
+_shtab_dedupctl_similar___help_nargs=0
+_shtab_dedupctl_similar___json_nargs=0
 _shtab_dedupctl_have_pos_0_nargs=+
 _shtab_dedupctl_have__h_nargs=0
 _shtab_dedupctl_have___help_nargs=0

@@ -36,11 +36,12 @@ from dedupd.api.pictures import PictureAnswers, PictureReads, relations_down_to
 from dedupd.api.report_source import ReportSource
 from dedupd.api.routes import CLEANUP_ROUTES, LIBRARY_ROUTES, RouteSpec
 from dedupd.api.runs import RunStreams
+from dedupd.api.similarity import SimilarAnswers
 from dedupd.api.standing import StandingAnswers
 from dedupd.api.upload import receive_image, receive_pair
 from dedupd.core.cleanup_ports import Cleanup
 from dedupd.core.errors import AccessError, DedupdError, NotFoundError, RequestError
-from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache
+from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache, SimilarPictures
 from dedupd.core.records import ContentId
 from dedupd.protocol.requests import (
     MAX_IMAGE_BYTES,
@@ -55,6 +56,8 @@ from dedupd.protocol.requests import (
     ProblemsQuery,
     ReportQuery,
     RescanRequest,
+    SimilarQuery,
+    SimilarUploadQuery,
 )
 
 _log = logging.getLogger(__name__)
@@ -78,6 +81,7 @@ class Application:
         library: Library,
         reader: ImageReader,
         matcher: Matcher,
+        similar: SimilarPictures,
         groups: Groups,
         control: Control,
         reports: ReportSource,
@@ -102,6 +106,7 @@ class Application:
         self._standing = StandingAnswers(library=library, control=control)
         reads = PictureReads(reader, self._stopping)
         self._pictures = PictureAnswers(library=library, reader=reader, matcher=matcher, groups=groups, reads=reads)
+        self._nearness = SimilarAnswers(library=library, similar=similar, groups=groups, reads=reads)
         self._pairs = PairAnswers(library=library, matcher=matcher, reads=reads)
         self._streams = EventStreams(library, self._stopping)
         self._reports = reports
@@ -217,6 +222,17 @@ class Application:
         async with self._questions:
             fd = await receive_image(request, limit_bytes=self._max_image_bytes, directory=self._upload_dir)
             return json_answer(await run_in_threadpool(self._pictures.find, fd, is_strict=query.pixels))
+
+    async def _similar(self, request: Request) -> Response:
+        query = query_of(request, SimilarQuery)
+        async with self._questions:
+            return json_answer(await run_in_threadpool(self._nearness.of_content, query))
+
+    async def _similar_upload(self, request: Request) -> Response:
+        query = query_of(request, SimilarUploadQuery)
+        async with self._questions:
+            fd = await receive_image(request, limit_bytes=self._max_image_bytes, directory=self._upload_dir)
+            return json_answer(await run_in_threadpool(self._nearness.of_upload, fd, query))
 
     async def _explain(self, request: Request) -> Response:
         query = query_of(request, ExplainQuery)

@@ -22,7 +22,7 @@ from dedupd.protocol.cleanup import (
     WithdrawnMessage,
 )
 from dedupd.protocol.events import EventMessage
-from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage
+from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage, SimilarMessage
 from dedupd.protocol.report import ReportMessage
 from dedupd.protocol.status import (
     ForgottenMessage,
@@ -152,6 +152,25 @@ LIBRARY_ROUTES = (
         query=requests.FindQuery,
         body=Body.IMAGE,
         refusals=(408, 413, 422),
+    ),
+    RouteSpec(
+        name="similar",
+        method="GET",
+        path="/v1/similar",
+        summary="What a model says is near a picture of the library",
+        answer=SimilarMessage,
+        query=requests.SimilarQuery,
+        refusals=(404,),
+    ),
+    RouteSpec(
+        name="similar_upload",
+        method="POST",
+        path="/v1/similar",
+        summary="The same of a picture that is sent; the body is the file's bytes",
+        answer=SimilarMessage,
+        query=requests.SimilarUploadQuery,
+        body=Body.IMAGE,
+        refusals=(404, 408, 413, 422),
     ),
     RouteSpec(
         name="have",

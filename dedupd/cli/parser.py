@@ -106,6 +106,19 @@ def _add_questions(commands: Commands) -> None:
     )
     find.add_argument("images", nargs="+", metavar="IMAGE", help="inside or outside the library")
     find.add_argument("--pixels", action="store_true", help="only equal pixels count: same-bytes and same-pixels")
+    similar = add_command(
+        commands,
+        "similar",
+        "other pictures of this: near in meaning, if a vision model is in use",
+        "dedupctl similar ~/Downloads/photo.jpg\ndedupctl similar content:17 --limit 50 --json",
+        notes="Says which model answered. What is near is no duplicate by that, and never cleaned up; those that are\n"
+        "duplicates are marked.",
+    )
+    similar.add_argument("image", metavar="IMAGE", help="a picture inside or outside the library, or content:NUMBER")
+    similar.add_argument("--limit", type=count, default=20, metavar="N", help="how many (default: 20)")
+    similar.add_argument(
+        "--model", default="", metavar="NAME", help="only this one, or builtin (default: the first that is ready)"
+    )
     have = add_command(
         commands,
         "have",

@@ -7,7 +7,7 @@ import argparse
 from dedupd.cli.asking import client_of
 from dedupd.cli.printing import Output, duration_text, escaped, local_time
 from dedupd.core.wording import count_text
-from dedupd.protocol.status import RootMessage, StatusMessage
+from dedupd.protocol.status import DeviceMessage, GenerationMessage, RootMessage, StatusMessage
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
@@ -44,15 +44,45 @@ def summary_lines(status: StatusMessage) -> list[str]:
     ]
     if counts.files_pending or counts.contents_unlinked:
         lines.append(f"to do     {counts.files_pending:,} to read, {counts.contents_unlinked:,} to compare")
+    if counts.pairs_suggested:
+        pairs = count_text(counts.pairs_suggested, "pair", "pairs")
+        lines.append(f"models    suggest {pairs} more to look at")
     if counts.files_missing:
         lines.append(f"missing   {count_text(counts.files_missing, 'file', 'files')}")
     if counts.files_set_aside:
         lines.append(f"problems  {count_text(counts.files_set_aside, 'file', 'files')}: `dedupctl problems` says why")
     lines.append(f"index     {escaped(status.index_kind)}, {status.indexed:,} of {escaped(status.model)}")
+    for generation in status.generations:
+        lines += _generation_lines(generation)
     lines.append(
         f"so far    {status.read_total:,} read, {status.decoded_total:,} decoded, {status.compared_total:,} compared"
     )
     return lines
+
+
+def _generation_lines(generation: GenerationMessage) -> list[str]:
+    """How far a further model is, and the devices that run it."""
+    standing = "serving" if generation.is_serving else "not complete yet"
+    if not generation.is_configured:
+        standing = "serving until what replaces it is complete"
+    pace = f", {generation.images_per_s:.1f} pictures/s" if generation.images_per_s > 0 else ""
+    if generation.eta_s is not None:
+        pace += f", about {duration_text(generation.eta_s)} left"
+    aside = f", {generation.set_aside:,} set aside" if generation.set_aside else ""
+    done = f"{generation.done:,} of {generation.total:,}{aside}"
+    return [
+        f"model     {escaped(generation.name)}: {done}, {standing}{pace}",
+        *(f"          {escaped(d.name)} {escaped(d.title)}: {_device_text(d)}" for d in generation.devices),
+    ]
+
+
+def _device_text(device: DeviceMessage) -> str:
+    if device.trouble:
+        return f"left out: {escaped(device.trouble)}"
+    if not device.dtype:
+        return "no work yet"
+    busy = "" if device.utilisation is None else f", {device.utilisation:.0%} busy"
+    return f"{device.images_per_s:.1f} pictures/s, {escaped(device.dtype)}, {device.batch_size} at once{busy}"
 
 
 def print_roots(roots: tuple[RootMessage, ...], output: Output) -> None:

@@ -21,7 +21,7 @@ from dedupd.client.exchange import ANSWER_TIMEOUT_S, SILENCE_S, Exchanges, Query
 from dedupd.core.errors import DaemonUnreachableError, RetryError
 from dedupd.protocol.events import EventMessage
 from dedupd.protocol.paths import default_socket_paths
-from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage
+from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage, SimilarMessage
 from dedupd.protocol.report import ReportMessage
 from dedupd.protocol.requests import DuplicateRelation, HaveRequest, ReportFormat, RescanRequest, SheetFormat
 from dedupd.protocol.status import (
@@ -107,6 +107,17 @@ class Client(Exchanges):
         """
         query: Query = {"pixels": int(pixels)}
         return self._ask("POST", "/v1/find", FindMessage, query=query, body=picture, timeout_s=_PICTURE_TIMEOUT_S)
+
+    def similar(self, content: int, *, limit: int = 20, model: str = "") -> SimilarMessage:
+        """What a model says is near a picture of the library; without a name, the first model that is ready."""
+        query: Query = {"content": content, "limit": limit, "model": model}
+        return self._ask("GET", "/v1/similar", SimilarMessage, query=query, timeout_s=_PICTURE_TIMEOUT_S)
+
+    def similar_to(self, picture: IO[bytes], *, limit: int = 20, model: str = "") -> SimilarMessage:
+        """The same of a file that is open for reading; it is sent whole. PictureRefusedError: it cannot be read."""
+        query: Query = {"limit": limit, "model": model}
+        timeout_s = 2 * _PICTURE_TIMEOUT_S  # the model may have to be loaded once the picture is read
+        return self._ask("POST", "/v1/similar", SimilarMessage, query=query, body=picture, timeout_s=timeout_s)
 
     def have(self, digests: Iterable[str]) -> HaveMessage:
         """Which BLAKE3 digests (hex) the library knows; at most requests.MAX_DIGESTS."""

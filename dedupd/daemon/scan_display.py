@@ -27,6 +27,8 @@ class ScanDisplay:
         self._read: TaskID = self._bars.add_task("reading", total=None, note="")
         self._linked: TaskID = self._bars.add_task("comparing", total=None, note="")
 
+        self._models: dict[str, TaskID] = {}
+
     def __enter__(self) -> Self:
         self._bars.start()
         return self
@@ -54,6 +56,19 @@ class ScanDisplay:
             completed=linked,
             total=max(counts.contents, 1),
             note=f"{progress.compared_total:,} pairs looked at",
+        )
+        for generation in progress.generations:
+            self._show_model(generation)
+
+    def _show_model(self, generation: ports.GenerationProgress) -> None:
+        if generation.model not in self._models:
+            self._models[generation.model] = self._bars.add_task("model", total=None, note="")
+        rate = f"{generation.images_per_s:.0f}/s  " if generation.images_per_s else ""
+        self._bars.update(
+            self._models[generation.model],
+            completed=generation.done,
+            total=max(generation.total, 1),
+            note=f"{rate}{generation.name}",
         )
 
 

@@ -123,6 +123,7 @@ class Service:
             library=engine.library,
             reader=engine.reader,
             matcher=engine.matcher,
+            similar=engine.similar,
             groups=engine.groups,
             control=control,
             reports=EngineReports(engine),

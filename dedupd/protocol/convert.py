@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dedupd.core.grouping import Group
-from dedupd.core.ports import Progress, RootProgress, WatchHealth
+from dedupd.core.ports import GenerationProgress, Progress, RootProgress, WatchHealth
 from dedupd.core.records import (
     Capture,
     ContentRecord,
@@ -26,7 +26,15 @@ from dedupd.protocol.pictures import (
     MatchMessage,
     PictureMessage,
 )
-from dedupd.protocol.status import CountsMessage, ProblemMessage, RootMessage, StatusMessage, WatchingMessage
+from dedupd.protocol.status import (
+    CountsMessage,
+    DeviceMessage,
+    GenerationMessage,
+    ProblemMessage,
+    RootMessage,
+    StatusMessage,
+    WatchingMessage,
+)
 from dedupd.protocol.text import camera_text, path_b64, path_text, utc_text
 
 Roots = Mapping[RootId, RootRecord]
@@ -118,6 +126,7 @@ def status_message(progress: Progress, *, sequence: Sequence, version: str) -> S
             contents_unlinked=counts.contents_unlinked,
             edges=counts.edges,
             events=counts.events,
+            pairs_suggested=counts.pairs_suggested,
         ),
         roots=tuple(root_message(root) for root in progress.roots),
         read_total=progress.read_total,
@@ -130,6 +139,7 @@ def status_message(progress: Progress, *, sequence: Sequence, version: str) -> S
         index_kind=progress.index_kind,
         indexed=progress.indexed,
         model=progress.model,
+        generations=tuple(map(_generation, progress.generations)),
     )
 
 
@@ -175,6 +185,33 @@ def _camera(capture: Capture) -> str | None:
     if model.lower().startswith(make.lower()):
         make = ""
     return f"{make} {model}".strip() or None
+
+
+def _generation(progress: GenerationProgress) -> GenerationMessage:
+    return GenerationMessage(
+        name=progress.name,
+        model=progress.model,
+        done=progress.done,
+        total=progress.total,
+        set_aside=progress.set_aside,
+        is_serving=progress.is_serving,
+        is_configured=progress.is_configured,
+        images_per_s=progress.images_per_s,
+        eta_s=progress.eta_s,
+        trouble=progress.trouble,
+        devices=tuple(
+            DeviceMessage(
+                name=device.name,
+                title=device.title,
+                images_per_s=device.images_per_s,
+                utilisation=device.utilisation,
+                batch_size=device.batch_size,
+                dtype=device.dtype,
+                trouble=device.trouble,
+            )
+            for device in progress.devices
+        ),
+    )
 
 
 def _watching(health: WatchHealth) -> WatchingMessage:

@@ -79,6 +79,24 @@ class FindMessage(Struct, frozen=True, kw_only=True):
     matches: tuple[MatchMessage, ...]  # the closest relation first; "similar" is no duplicate
 
 
+class NearMessage(Struct, frozen=True, kw_only=True):
+    """A picture that a model says is near the one in question."""
+
+    similarity: float  # cosine, -1 … 1; of this model only, and no duplicate by itself
+    relation: RelationName | None  # what the pixels said of the two; null: nobody looked, or they are different
+    group: int | None  # of duplicates, that it is in; null: in none
+    picture: PictureMessage
+
+
+class SimilarMessage(Struct, frozen=True, kw_only=True):
+    """What is near a picture in meaning. Never for clean-up."""
+
+    name: str  # of the model that answered, as configured; "builtin": no vision model was ready, so: in looks
+    model: str  # its exact tag
+    content: int  # the picture in question; 0 where the library has no equal bytes
+    near: tuple[NearMessage, ...]  # the nearest first, the picture itself left out
+
+
 class KnownMessage(Struct, frozen=True, kw_only=True):
     """A digest that the library knows, with the files that are there now."""
 

@@ -13,6 +13,7 @@ MAX_IMAGE_BYTES = 512 * 1024 * 1024  # the limit for files in the library too: l
 MAX_NAME = 1000  # characters; more does not fit on a picture anyway
 MAX_AGE_S = 3_153_600_000  # a hundred years
 MAX_VERDICT_PICTURES = 100  # every pair of them is a verdict: 4950
+MAX_SIMILAR = 1000
 MAX_NUMBER = 2**62  # far above any id or sequence, and below what 64 bits hold
 
 DigestText = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="BLAKE3-256 in lower-case hex")]
@@ -140,6 +141,25 @@ class FindQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of POST /v1/find."""
 
     pixels: Annotated[bool, Meta(description="only same-bytes and same-pixels count")] = False
+
+
+class SimilarQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /v1/similar."""
+
+    content: Annotated[int, Meta(ge=1, le=MAX_NUMBER, description="a picture of the library")]
+    limit: Annotated[int, Meta(ge=1, le=MAX_SIMILAR, description="pictures in the answer")] = 20
+    model: Annotated[str, Meta(max_length=MAX_NAME, description="only this one; left out: the first that is ready")] = (
+        ""
+    )
+
+
+class SimilarUploadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of POST /v1/similar."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_SIMILAR, description="pictures in the answer")] = 20
+    model: Annotated[str, Meta(max_length=MAX_NAME, description="only this one; left out: the first that is ready")] = (
+        ""
+    )
 
 
 class ExplainQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,6 +44,35 @@ class CountsMessage(Struct, frozen=True, kw_only=True):
     contents_unlinked: int
     edges: int
     events: int
+    pairs_suggested: int = 0  # by further models, and not looked at yet
+
+
+class DeviceMessage(Struct, frozen=True, kw_only=True):
+    """One device that runs a model."""
+
+    name: str  # "cuda:0", "cpu"
+    title: str  # as its maker calls it
+    images_per_s: float  # over the last half minute
+    utilisation: float | None  # 0 … 1; null: nobody tells
+    batch_size: int
+    dtype: str  # "" until the model was loaded
+    trouble: str  # why it is left out; "" when it is not
+
+
+class GenerationMessage(Struct, frozen=True, kw_only=True):
+    """How far a model beside the built-in descriptor is."""
+
+    name: str  # as configured
+    model: str  # its exact tag
+    done: int  # pictures with its vectors
+    total: int
+    set_aside: int  # that cannot have any now
+    is_serving: bool  # it answers `similar`
+    is_configured: bool  # false: it serves until what takes its place is complete
+    images_per_s: float
+    eta_s: float | None
+    trouble: str  # why it rests; "" when it does not
+    devices: tuple[DeviceMessage, ...]
 
 
 class StatusMessage(Struct, frozen=True, kw_only=True):
@@ -66,6 +95,7 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
     index_kind: str
     indexed: int
     model: str
+    generations: tuple[GenerationMessage, ...] = ()
 
 
 class RootsMessage(Struct, frozen=True, kw_only=True):

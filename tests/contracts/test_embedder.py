@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import device_models
-from fakes.bench import PlayedEmbedder
+from fakes.bench import PlayedEmbedder, PlayedModel
 from skimage import data
 
 from dedupd.core.arrays import Pixels
@@ -40,9 +40,9 @@ def _workers_find_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
 
 
-@pytest.fixture(params=[*sorted(EMBEDDERS), "played"])
+@pytest.fixture(params=[*sorted(EMBEDDERS), "played", "played model"])
 def any_maker(request: pytest.FixtureRequest) -> Maker:
-    return (EMBEDDERS | {"played": PlayedEmbedder})[request.param]
+    return (EMBEDDERS | {"played": PlayedEmbedder, "played model": PlayedModel})[request.param]
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def any_embedder(any_maker: Maker) -> Iterator[Embedder]:
 @pytest.fixture
 def shown(any_embedder: Embedder) -> list[Pixels]:
     """Different pictures that it can describe."""
-    return scenes() if isinstance(any_embedder, PlayedEmbedder) else photos()
+    return scenes() if isinstance(any_embedder, PlayedEmbedder | PlayedModel) else photos()
 
 
 @pytest.fixture
 def all_shown(any_embedder: Embedder, shown: list[Pixels]) -> list[Pixels]:
     """The same, with such as are hard to describe."""
-    return shown if isinstance(any_embedder, PlayedEmbedder) else shown + odd_pictures()
+    return shown if isinstance(any_embedder, PlayedEmbedder | PlayedModel) else shown + odd_pictures()
 
 
 @pytest.fixture(params=sorted(EMBEDDERS))

@@ -18,3 +18,5 @@ PlayedReader = _bench.PlayedReader  # the `read` and `compare` of an `ImageReade
 ScriptedChanges = _bench.ScriptedChanges  # the `take` of a `ChangeSource`, without waiting
 VeiledLister = _bench.VeiledLister  # a whole `Lister` while nothing is veiled
 encoded = _bench.encoded  # a played picture's bytes
+PlayedModel = _bench.PlayedModel  # the same of a model beside the built-in descriptor
+played_small = _bench._small  # a played picture's small image

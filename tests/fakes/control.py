@@ -22,6 +22,7 @@ class StillControl:
         self.rescans: list = []
         self.on_rescan: Callable[[], None] = lambda: None
         self.activity = Activity.SCANNING
+        self.generations = ()
 
     def progress(self) -> Progress:
         with self._library.view() as view:
@@ -41,6 +42,7 @@ class StillControl:
             index_kind="exact",
             indexed=5,
             model=MODEL,
+            generations=self.generations,
         )
 
     def rescan(self, roots):

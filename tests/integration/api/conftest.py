@@ -19,6 +19,7 @@ from fakes.groups import FixedGroups
 from fakes.image_reader import NOW_NS, PrefixReader, decoded_image
 from fakes.matcher import LaidMatcher
 from fakes.report_source import LibraryReports
+from fakes.similar import LaidSimilar
 
 from dedupd.api.admins import Admins
 from dedupd.api.app import Application
@@ -54,6 +55,7 @@ class Stand:
     library: LmdbLibrary
     reader: PrefixReader
     matcher: LaidMatcher
+    similar: LaidSimilar
     groups: FixedGroups
     control: StillControl
     previews: DiskPreviewCache
@@ -79,6 +81,7 @@ class Stand:
             library=self.library,
             reader=self.reader,
             matcher=self.matcher,
+            similar=self.similar,
             groups=self.groups,
             control=self.control,
             reports=LibraryReports(self.library, self.groups, self.previews),
@@ -188,6 +191,7 @@ def running_stand(base) -> Iterator[Stand]:
         library=library,
         reader=PrefixReader(),
         matcher=LaidMatcher(library),
+        similar=LaidSimilar(library),
         groups=groups,
         control=StillControl(library),
         previews=DiskPreviewCache(base / "previews"),

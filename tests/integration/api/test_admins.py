@@ -32,7 +32,14 @@ CHANGES = {  # routes that only admins may use; every other one is open to whoev
     "unpin",
     "withdraw",
 }
-OPEN_THOUGH_NO_GET = {"draft_plan", "explain_upload", "find", "have", "rescan"}  # none of them changes anything
+OPEN_THOUGH_NO_GET = {
+    "draft_plan",
+    "explain_upload",
+    "find",
+    "have",
+    "rescan",
+    "similar_upload",
+}  # none of them changes anything
 
 EVERYTHING = PlanRequest(relations=("same-bytes", "re-encoded", "edited"))
 
