@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_LIMITS = WorkerLimits()
 _IN_FLIGHT = 2  # batches a device has: one is computed while the next is on its way
 _FAILURES = 2  # in a row, then a device is left out: a worker that ended once is started again
-_CLOSE_S = 10.0  # for threads to notice that their worker was killed; a driver may take seconds to let go of one
+_CLOSE_S = 2.5  # for threads to notice that their worker was killed, and to reap it
 _UTILISATION_S = 5.0  # how long an answer of nvidia-smi is kept
 
 

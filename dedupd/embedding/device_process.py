@@ -18,7 +18,7 @@ from dedupd.embedding import device_wire as wire
 from dedupd.embedding.devices import Device, child_environment, name_in_child
 from dedupd.embedding.model_spec import OFFLINE, ModelSpec
 
-_REAP_S = 5.0  # a driver takes a while to give a killed process's memory back
+_REAP_S = 2.0  # a killed process that hangs in its driver is left to the next reaping
 
 _SET = {
     **OFFLINE,

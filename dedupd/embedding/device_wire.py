@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from dedupd.core.arrays import Pixels, Vectors
 from dedupd.embedding.model_spec import ModelSpec
@@ -21,6 +22,7 @@ _LENGTH = struct.Struct("<I")
 _MAX_MESSAGE_BYTES = 16 << 20
 _RECEIVE_BYTES = 1 << 20
 _T = TypeVar("_T")
+Bytes = npt.NDArray[np.uint8]  # [count]
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True, tag="setup"):
@@ -110,16 +112,16 @@ def receive(sock: socket.socket, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
         OSError: the socket failed, or its timeout passed (TimeoutError).
         msgspec.DecodeError: not a message of this protocol.
     """
-    (length,) = _LENGTH.unpack(receive_bytes(sock, _LENGTH.size))
+    (length,) = _LENGTH.unpack(receive_bytes(sock, _LENGTH.size).data)
     if length > _MAX_MESSAGE_BYTES:
         raise msgspec.DecodeError(f"a message of {length} bytes, over the limit of {_MAX_MESSAGE_BYTES}")
-    return decoder.decode(receive_bytes(sock, length))
+    return decoder.decode(receive_bytes(sock, length).data)
 
 
-def receive_bytes(sock: socket.socket, count: int) -> bytearray:
-    """Exactly so many bytes; raises as `receive`."""
-    received = bytearray(count)
-    view = memoryview(received)
+def receive_bytes(sock: socket.socket, count: int) -> Bytes:
+    """Exactly so many bytes, uint8 [count]; raises as `receive`."""
+    received = np.empty(count, np.uint8)  # not cleared first: a batch is up to 170 MB
+    view = received.data
     at = 0
     while at < count:
         step = sock.recv_into(view[at : at + _RECEIVE_BYTES])
@@ -129,16 +131,16 @@ def receive_bytes(sock: socket.socket, count: int) -> bytearray:
     return received
 
 
-def pictures_of(batch: Batch, raw: bytearray) -> list[Pixels]:
+def pictures_of(batch: Batch, raw: Bytes) -> list[Pixels]:
     """The pictures of a batch, as views of the bytes that followed it."""
     pictures, at = [], 0
     for height, width in batch.shapes:
         count = height * width * 3
-        pictures.append(np.frombuffer(raw, np.uint8, count, at).reshape(height, width, 3))
+        pictures.append(raw[at : at + count].reshape(height, width, 3))
         at += count
     return pictures
 
 
-def vectors_of(embedded: Embedded, raw: bytearray) -> Vectors:
+def vectors_of(embedded: Embedded, raw: Bytes) -> Vectors:
     """The vectors of a reply, float32 [pictures, dim]."""
-    return np.frombuffer(raw, np.float32).reshape(embedded.pictures, embedded.dim)
+    return raw.view(np.float32).reshape(embedded.pictures, embedded.dim)
