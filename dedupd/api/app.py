@@ -30,6 +30,7 @@ from dedupd.api.decode import json_of, number_in_path, query_of
 from dedupd.api.event_stream import EventStreams
 from dedupd.api.explaining import SHEET_MEDIA, Named, PairAnswers
 from dedupd.api.failures import RefusedError, failure_response
+from dedupd.api.metrics import MEDIA_TYPE as METRICS_MEDIA
 from dedupd.api.openapi import describe_api
 from dedupd.api.peer import peer_in
 from dedupd.api.pictures import PictureAnswers, PictureReads, relations_down_to
@@ -172,6 +173,10 @@ class Application:
     async def _status(self, request: Request) -> Response:
         query_of(request, NoQuery)
         return json_answer(await run_in_threadpool(self._standing.status))
+
+    async def _metrics(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return Response(await run_in_threadpool(self._standing.metrics), media_type=METRICS_MEDIA)
 
     async def _report(self, request: Request) -> Response:
         query = query_of(request, ReportQuery)

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from dedupd.api.metrics import MEDIA_TYPE as METRICS_MEDIA
 from dedupd.protocol import requests
 from dedupd.protocol.cleanup import (
     ExpiryMessage,
@@ -79,6 +80,14 @@ LIBRARY_ROUTES = (
     ),
     RouteSpec(
         name="status", method="GET", path="/v1/status", summary="Progress, roots, what is wrong", answer=StatusMessage
+    ),
+    RouteSpec(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        summary="The same in numbers, as Prometheus reads it",
+        answer=None,
+        media_types=(METRICS_MEDIA,),
     ),
     RouteSpec(
         name="report",

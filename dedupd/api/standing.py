@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import dedupd
+from dedupd.api.metrics import metrics_text
 from dedupd.core.errors import NotFoundError
 from dedupd.core.ports import Control, Library
 from dedupd.core.records import RootId, RootState
@@ -38,6 +39,9 @@ class StandingAnswers:
         with self._library.view() as view:
             sequence = view.sequence()
         return convert.status_message(progress, sequence=sequence, version=dedupd.__version__)
+
+    def metrics(self) -> str:
+        return metrics_text(self._control.progress(), dedupd.__version__)
 
     def roots(self) -> RootsMessage:
         return RootsMessage(roots=tuple(map(convert.root_message, self._control.progress().roots)))

@@ -77,6 +77,13 @@ def test_get_answers_are_as_described(shared_album, target, path):
     assert status == 200
 
 
+def test_metrics_are_text_that_prometheus_reads(shared_album):
+    status, headers, body = ask(shared_album, "GET", "/metrics")
+    assert status == 200
+    assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"# TYPE dedupd_pictures gauge\ndedupd_pictures " in body
+
+
 @pytest.mark.parametrize(
     ("method", "target", "path", "body", "expected"),
     [
