@@ -20,6 +20,7 @@ from dedupd.core.ports import ChangeSource
 from dedupd.core.records import ContentId, FileStat, ModelTag
 from dedupd.core.settle import Settling
 from dedupd.daemon.further import MakeEmbedder, device_embedders, make_further
+from dedupd.daemon.grower import Grower
 from dedupd.daemon.log import fields
 from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
@@ -236,6 +237,7 @@ def build_engine(
         candidates=settings.models.candidates,
         is_settled=lambda: intake.is_idle and describe.is_idle,
         on_suggested=link.suggested,
+        on_larger=Grower().look_at,
         on_crash=on_crash,
     )
     return Engine(

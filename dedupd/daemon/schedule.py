@@ -17,7 +17,6 @@ from dedupd.core.errors import StopError
 from dedupd.daemon.build import Engine
 from dedupd.daemon.clean_up import CleanUp
 from dedupd.daemon.log import fields
-from dedupd.index.faiss_index import FaissIndex
 from dedupd.pipeline.housekeep import purge_missing, retry_set_aside, sweep_orphans, trim_outbox
 from dedupd.pipeline.stage import OnCrash
 
@@ -63,9 +62,7 @@ def tidy(engine: Engine) -> None:
     purged = purge_missing(engine.library, now_ns, engine.settings.keep.missing_days)
     orphans = sweep_orphans(engine.library, engine.previews, engine.forget)
     trimmed = trim_outbox(engine.library, engine.settings.keep.events)
-    further = (shelf.index for shelf in engine.book.shelves())
-    indexes = [engine.opened.index, *(index for index in further if isinstance(index, FaissIndex))]
-    grown = any([index.grow_if_due() for index in indexes])  # noqa: C419 - all of them are to grow
+    grown = engine.opened.index.grow_if_due()
     _log.info("housekeeping.done %s", fields(purged=purged, orphans=orphans, events_trimmed=trimmed, index_grown=grown))
 
 

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 
-from dedupd.core.ports import GenerationProgress, Library
+from dedupd.core.ports import GenerationProgress, Library, VectorIndex
 from dedupd.core.records import ContentId, ModelTag
 from dedupd.pipeline.candidates import candidate_pairs
-from dedupd.pipeline.generation_book import GenerationBook
+from dedupd.pipeline.generation_book import GenerationBook, Shelf
 from dedupd.pipeline.generation_lane import Described, Lane
 from dedupd.pipeline.small_pictures import SmallPictures
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
@@ -23,6 +23,7 @@ from dedupd.pipeline.stage import Clock, OnCrash, Stage
 _log = logging.getLogger(__name__)
 
 _IDLE_WAIT_S = 1.0  # until the store is asked again for contents without vectors
+_LARGER = 5_000  # contents, after which an index may be due to become another kind
 _NOTHING_WAIT_S = 20.0  # without further models; short enough for the service watchdog
 
 
@@ -39,6 +40,7 @@ class Generations(Stage):
         candidates: int,
         is_settled: Callable[[], bool],
         on_suggested: Callable[[], None],
+        on_larger: Callable[[VectorIndex], None],
         on_crash: OnCrash,
     ) -> None:
         """Hand it its collaborators.
@@ -51,6 +53,7 @@ class Generations(Stage):
             candidates: how many neighbours of a picture a model may suggest, at most.
             is_settled: whether no files are being listed or read: else a library seems complete that is not.
             on_suggested: told that pairs wait to be looked at.
+            on_larger: told of an index that has become larger by some thousands.
             on_crash: see Stage.
         """
         super().__init__("generations", on_crash)
@@ -61,10 +64,12 @@ class Generations(Stage):
         self._candidates = candidates
         self._is_settled = is_settled
         self._on_suggested = on_suggested
+        self._on_larger = on_larger
         self._news = threading.Event()
         self._lock = threading.Lock()
         self._removed: list[ContentId] = []
         self._lanes: dict[ModelTag, Lane] = {}
+        self._told_sizes: dict[ModelTag, int] = {}  # contents when `on_larger` was told
         self._is_open = False
 
     def forget(self, contents: Sequence[ContentId]) -> None:
@@ -147,6 +152,7 @@ class Generations(Stage):
         for shelf in self._book.shelves():
             if not shelf.is_loaded:
                 shelf.load_some(self._library)
+                self._tell_if_larger(shelf)
                 return True
         return False
 
@@ -174,8 +180,14 @@ class Generations(Stage):
             suggested = txn.suggest_pairs(sorted(pairs))
         kept = [(content, descriptor.stored) for content, descriptor in batch if content in stored]
         shelf.index.add([content for content, _ in kept], [vectors for _, vectors in kept])
+        self._tell_if_larger(shelf)
         if suggested:
             self._on_suggested()
+
+    def _tell_if_larger(self, shelf: Shelf) -> None:
+        if len(shelf.index) - self._told_sizes.get(shelf.tag, 0) >= _LARGER:
+            self._told_sizes[shelf.tag] = len(shelf.index)
+            self._on_larger(shelf.index)
 
     def _complete(self) -> None:
         """Note the generations that lack nothing any more."""

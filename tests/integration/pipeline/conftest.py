@@ -367,6 +367,7 @@ class Bench:
         self.tmp_path = tmp_path
         self.clock = HandClock()
         self.reader = PlayedReader()
+        self.larger = []  # indexes that were said to have become larger
         self.embedder = PlayedEmbedder()
         self.further = []  # models beside it: (name, embedder); what is put here counts from the next opening on
         self.changes = ScriptedChanges()
@@ -426,6 +427,7 @@ class Bench:
             candidates=8,
             is_settled=lambda: self.intake.is_idle and self.describe.is_idle,
             on_suggested=self.link.suggested,
+            on_larger=self.larger.append,
             on_crash=_refuse_crash,
         )
         self.similar = SimilarFinder(library=self.library, embedder=self.embedder, index=self.index, book=self.book)

@@ -4,11 +4,14 @@ To the played model all turns of a scene are one picture, which the built-in des
 "beach-day" is near "beach-night", which the second look knows for another picture.
 """
 
+import os
+
 import numpy as np
 import pytest
 
 from dedupd.core.errors import DegradedError, RetryError
 from dedupd.core.generation import Generation
+from dedupd.core.ports import EmbedItem, NewContent
 from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, ModelTag
 
 NAME = "some/model"
@@ -224,6 +227,27 @@ def test_a_library_that_is_still_being_read_is_not_complete(with_model):
     bench.work()
     bench.grow()
     assert generations(bench) == {"further-1": (True, 2)}
+
+
+def test_an_index_that_has_become_much_larger_is_told_of_once(with_model):
+    bench = with_model("beach@0").grow()
+    assert bench.larger == []
+    small = bench.reader.decode_preview(b"picture|x", priority=0).result()
+    image = bench.reader._read(os.fsencode(bench.photos / "beach@0.jpg"), lambda _: False).image
+    [descriptor] = bench.embedder.embed([EmbedItem(digest=b"", path=None, small=small)]).result()
+    row = np.eye(1, 16, dtype=np.float32)
+    with bench.library.transaction() as txn:
+        for number in range(5_000):
+            new = NewContent(
+                digest=number.to_bytes(32, "big"), size_bytes=1, image=image, descriptor=descriptor, first_seen_ns=1
+            )
+            content = txn.add_content(new, bench.embedder.model.tag)
+            txn.mark_linked(content.id)
+            txn.put_generation_vectors(ModelTag("further-1"), {content.id: row})
+    bench.reopen()
+    bench.nudge(5)
+    [shelf] = bench.book.shelves()
+    assert bench.larger == [shelf.index]
 
 
 # ---------------------------------------------------------------------------------------------- several, and changes
