@@ -43,12 +43,15 @@ class _Batch:
 
     def __init__(self, pictures: list[tuple[ContentRecord, PictureOnItsWay]]) -> None:
         self.pictures = pictures
+        self._awaited = deque(picture for _, picture in pictures)
         self.items: list[tuple[ContentRecord, EmbedItem]] = []
         self.future: Future[list[Descriptor]] | None = None
 
     def is_decoded(self) -> bool:
-        here = [picture.is_here() for _, picture in self.pictures]  # all are asked, so that each moves on
-        return all(here)
+        """Whether every picture is here; they come about in the order in which they were asked for."""
+        while self._awaited and self._awaited[0].is_here():
+            self._awaited.popleft()
+        return not self._awaited
 
     def cancel(self) -> None:
         for _, picture in self.pictures:
