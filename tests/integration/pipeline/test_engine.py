@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dedupd.core.records import DUPLICATE_RELATIONS, FileStage, RootState
+from dedupd.core.errors import ConfigError
+from dedupd.core.ports import Model
+from dedupd.core.records import DUPLICATE_RELATIONS, FileStage, ModelTag, RootState
 from dedupd.daemon.build import build_engine
 from dedupd.daemon.control import DaemonControl
 from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.no_changes import NoChanges
-from dedupd.settings.schema import Decode, Settings
+from dedupd.settings.schema import Decode, Models, Settings
+from dedupd.store import LmdbLibrary
 
 DEADLINE_S = 40
 
@@ -107,6 +110,55 @@ def test_waiting_for_a_root_that_is_away_costs_next_to_nothing(make_engine, tmp_
     wait_for(lambda: time.monotonic() > began_s + 1.5, "a second and a half to go by")
     assert time.process_time() - began_cpu_s < 0.3
     assert pending(engine) == 2000
+
+
+class NoModel:
+    """A further model that is never asked."""
+
+    model = Model(tag=ModelTag("same"), dim=4, candidate_similarity=0.5)
+    closed = 0
+
+    def embed(self, batch):
+        raise NotImplementedError
+
+    def close(self):
+        self.closed += 1
+
+
+def test_models_that_cannot_be_used_leave_no_engine_and_an_unlocked_store(tmp_path):
+    made = []
+
+    def make_embedder(name):
+        if name == "missing":
+            raise ConfigError("the model missing is not there")
+        made.append(NoModel())
+        return made[-1]
+
+    for use, words in [
+        (["here", "missing"], "missing is not there"),
+        (["here", "again"], "here and again are the same"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            build_engine(
+                Settings(models=Models(use=use)),
+                tmp_path / "state",
+                lambda _ignore: NoChanges(),
+                CrashBox().report,
+                make_embedder,
+            )
+        assert [model.closed for model in made] == [1] * len(made)
+        assert not [t.name for t in threading.enumerate() if t.name.startswith(("dedupd-", "decode-"))]
+        made.clear()
+    LmdbLibrary(tmp_path / "state").close()
+
+
+def test_without_models_their_thread_sleeps(make_engine, tmp_path):
+    save_pictures(tmp_path / "photos", 1)
+    engine = make_engine()
+    engine.start([tmp_path / "photos"])
+    wait_for(lambda: engine.generations.is_idle and engine.rates.read_total == 1, "rest")
+    assert engine.generations.progress() == ()
+    stop_in_time(engine)
 
 
 def test_groups_found_by_the_engine_are_there_after_a_restart(make_engine, tmp_path):
