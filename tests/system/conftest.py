@@ -74,17 +74,18 @@ def wait_for(condition, what, deadline_s=DEADLINE_S):
 class Daemon:
     """One `dedupd run` and the `dedupctl` that talks to it."""
 
-    def __init__(self, home: Path, *roots, config=None):
+    def __init__(self, home: Path, *roots, config=None, prefix=()):
         self.home = home
         self.roots = [Path(r) for r in roots]
         self.config = config
+        self.prefix = [str(word) for word in prefix]  # what runs it: "unshare …", "setpriv …"
         self.state = home / "state"
         self.socket = home / "run" / "s.sock"
         self.log = home / "log"
         self.process = None
 
     def start(self, *, wait=True):
-        arguments = [sys.executable, "-m", "dedupd.daemon.main", "run", *map(str, self.roots)]
+        arguments = [*self.prefix, sys.executable, "-m", "dedupd.daemon.main", "run", *map(str, self.roots)]
         arguments += ["--state-dir", str(self.state), "--socket", str(self.socket)]
         if self.config is not None:
             (self.home / "dedupd.toml").write_text(self.config)
