@@ -67,10 +67,10 @@ def installed(program: str) -> Path:
     return path
 
 
-def config_file(home: Path, *, workers: int) -> Path:
-    """A configuration with that many decode workers; 0: one a core."""
+def config_file(home: Path, *, workers: int, settings: str = "") -> Path:
+    """A configuration with that many decode workers (0: one a core) and further settings."""
     path = home / f"workers-{workers}.toml"
-    path.write_text(f"[decode]\nworkers = {workers}\n")
+    path.write_text(f"[decode]\nworkers = {workers}\n{settings}")
     return path
 
 
@@ -88,11 +88,12 @@ def scan(folder: Path, state: Path, *others: Path, workers: int = 0) -> Scan:
 class Daemon:
     """A running `dedupd run`."""
 
-    def __init__(self, home: Path, root: Path, *, workers: int = 0) -> None:
+    def __init__(self, home: Path, root: Path, *, workers: int = 0, settings: str = "") -> None:
+        """Start it; `settings` are further lines of its configuration."""
         self.socket = home / "s.sock"
         self.client = Client(self.socket)
         self._log = home / "log"
-        state, config = home / "state", config_file(home, workers=workers)
+        state, config = home / "state", config_file(home, workers=workers, settings=settings)
         command = [sys.executable, "-m", "dedupd.daemon.main", "run", root, "--state-dir", state]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
