@@ -13,6 +13,7 @@ _bench = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)  # its
 _spec.loader.exec_module(_bench)
 
 DIM = _bench.DIM
+FlowBench = _bench.Bench  # the whole flow in the test's own thread
 PlayedEmbedder = _bench.PlayedEmbedder  # a whole `Embedder`, but for a batch without pixels and for closing
 PlayedReader = _bench.PlayedReader  # the `read` and `compare` of an `ImageReader`
 ScriptedChanges = _bench.ScriptedChanges  # the `take` of a `ChangeSource`, without waiting

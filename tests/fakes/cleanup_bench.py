@@ -41,9 +41,9 @@ class Bench:
     def __init__(self, directory: Path, calls: FileCalls | None = None) -> None:
         self.directory = directory
         self.root = directory / "photos"
-        self.root.mkdir()
+        self.root.mkdir(exist_ok=True)
         self.folder = directory / "sorted"
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self.calls = calls or FileCalls()
         self.now_ns = START_NS
         self.told: list[Outcome] = []

@@ -135,6 +135,7 @@ class PlayedReader:
         self.decoded = []  # paths
         self.unpacked = []  # previews
         self.compared = []  # pairs of previews
+        self.urgency = []  # with which priority
         self.compared_fully = []  # pairs of paths
         self.is_failing = False  # no worker can be started
         self.refused = {}  # path → Problem, instead of reading
@@ -227,6 +228,7 @@ class PlayedReader:
             return future
         self.compare_hook()
         self.compared.append((a.preview, b.preview))
+        self.urgency.append(priority)
         is_same = a.preview.split(b"|")[1].split(b"@")[0] == b.preview.split(b"|")[1].split(b"@")[0]
         geometry = Geometry(
             scale=1.0, rotation_deg=0.0, is_mirrored=False, overlap_of_a=1.0, overlap_of_b=1.0, inliers=100
@@ -387,12 +389,9 @@ class Bench:
         self.library = LmdbLibrary(self.tmp_path / "state", map_bytes=1 << 30)
         self.previews = DiskPreviewCache(self.tmp_path / "state" / "previews")
         self.lister = self._lister or LocalLister(IgnoreRules([os.fsencode(glob) for glob in self.ignore]))
-        self.index = self._index or ExactIndex(DIM)
+        self.index = self.opened_index()
         self.groups = GroupBook(self.library)
         self.groups.load()
-        with self.library.view() as view:
-            for content, vectors in view.all_vectors():
-                self.index.add([content], [vectors])
         self.rates = Rates()
         hurried = HurriedClock(self.clock)
         self.roots = RootBook(library=self.library, lister=self.lister, clock=self.clock, stat_of=stat_of)
@@ -464,6 +463,14 @@ class Bench:
         self.intake._prepare()
         self.link._prepare()
         self.generations._prepare()
+
+    def opened_index(self):
+        """The index of everything that is linked."""
+        index = self._index or ExactIndex(DIM)
+        with self.library.view() as view:
+            for content, vectors in view.all_vectors():
+                index.add([content], [vectors])
+        return index
 
     def reopen(self):
         """Stop without any farewell of the stages and start again."""
