@@ -53,8 +53,13 @@ class Link(Stage):
         clock: Clock,
         candidates: int,
         on_crash: OnCrash,
+        allow_backlog: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Hand it its collaborators; `candidates` is how many neighbours of a picture get a second look, at most."""
+        """Hand it its collaborators.
+
+        `candidates` is how many neighbours of a picture get a second look, at most; `allow_backlog` whether pairs that
+        models suggest may be looked at now.
+        """
         super().__init__("link", on_crash)
         self._library = library
         self._index = index
@@ -62,6 +67,7 @@ class Link(Stage):
         self._comparer = comparer
         self._groups = groups
         self._candidates = candidates
+        self._allow_backlog = allow_backlog
         self._news = threading.Event()
         self._teller = Teller(clock, groups.ties)
         self._removed: set[ContentId] = set()
@@ -136,7 +142,7 @@ class Link(Stage):
         if not batch:
             self._unlinked = 0
             return False
-        verified = self._verify_closed(pairs, Priority.EVIDENCE)
+        verified = self._verify_closed(pairs)
         linked: dict[ContentId, Vectors] = {}
         with self._library.transaction() as txn:
             edges = _put(txn, verified)
@@ -154,12 +160,15 @@ class Link(Stage):
         return len(batch) == _BATCH
 
     def _look_at_suggested(self) -> bool:
-        """Look at some pairs that further models suggest; whether there may be more."""
+        """Look at some pairs that further models suggest; whether there may be more.
+
+        With the priority of all evidence: behind a backlog this thread would wait, and with it whatever arrives.
+        """
         with self._library.view() as view:
             pairs = set(view.suggested_pairs(_SUGGESTED_A_TURN))
         if not pairs:
             return False
-        verified = self._verify_closed(pairs - self._refused, Priority.BACKGROUND)
+        verified = self._verify_closed(pairs - self._refused)
         with self._library.transaction() as txn:
             edges = _put(txn, verified)
             txn.remove_suggested(pairs)
@@ -168,17 +177,17 @@ class Link(Stage):
             self._groups.add(edge)
         return True
 
-    def _verify_closed(self, pairs: set[Pair], priority: Priority) -> Verified:
+    def _verify_closed(self, pairs: set[Pair]) -> Verified:
         """Look at the candidate pairs, and at those that would otherwise only be tied through a third picture."""
         seen = set(pairs)
-        verified = self._comparer.verify(sorted(pairs), priority)
+        verified = self._comparer.verify(sorted(pairs), Priority.EVIDENCE)
         self._remember_refused(pairs - {(edge.a, edge.b) for edge in verified.edges})
         for _ in range(_CLOSING_ROUNDS):
             closing = self._closing_pairs(verified.edges, seen)
             if not closing:
                 break
             seen |= closing
-            more = self._comparer.verify(sorted(closing), priority)
+            more = self._comparer.verify(sorted(closing), Priority.EVIDENCE)
             self._remember_refused(closing - {(edge.a, edge.b) for edge in more.edges})
             digested = {c.id: c for c in (*verified.digested, *more.digested)}
             verified = Verified(edges=(*verified.edges, *more.edges), digested=tuple(digested.values()))

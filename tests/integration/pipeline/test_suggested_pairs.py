@@ -5,6 +5,7 @@ picture to the second look: what only another model can bring together.
 """
 
 from dedupd.core.events import DuplicateFound, Origin
+from dedupd.core.ports import Priority
 from dedupd.core.records import DUPLICATE_RELATIONS
 
 
@@ -130,6 +131,14 @@ def test_what_arrives_is_linked_before_a_long_row_of_suggestions(bench):
     assert len(seen) == 401
     assert bench.reader.compared[looks_before][0].split(b"|")[1] == b"scene0"
     assert bench.reader.compared[looks_before][1].split(b"|")[1] == b"scene0"
+
+
+def test_a_suggestion_never_keeps_the_link_stage_waiting_behind_a_backlog(bench):
+    first, second = far_apart(bench, "beach@0", "beach@3")
+    suggest(bench, (first, second))
+    bench.link._step()
+    assert bench.reader.urgency
+    assert max(bench.reader.urgency) < Priority.BACKLOG
 
 
 def test_a_preview_is_not_made_again_from_a_file_that_holds_another_picture_by_now(bench):
