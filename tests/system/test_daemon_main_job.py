@@ -34,15 +34,17 @@ def test_it_finds_the_duplicates_of_a_library_and_keeps_the_best(make_daemon, li
 def test_a_copy_that_arrives_is_told_once_with_what_it_duplicates(make_daemon, library, tools):
     daemon = make_daemon(library).start()
     daemon.idle(images=9)
+    seen = str(daemon.events()[-1]["sequence"])  # a follower that is slow to start must not miss what comes meanwhile
+    follow = ["events", "--follow", "--after", seen]
     follower = subprocess.Popen(
-        [sys.executable, "-m", "dedupd.cli.main", "--socket", str(daemon.socket), "--json", "events", "--follow"],
+        [sys.executable, "-m", "dedupd.cli.main", "--socket", str(daemon.socket), "--json", *follow],
         stdout=subprocess.PIPE,
         text=True,
     )
     told = []
     threading.Thread(target=lambda: told.extend(json.loads(line) for line in follower.stdout), daemon=True).start()
     try:
-        tools.picture(3).resize((500, 375)).save(library / "phone" / "small3.jpg", quality=80)
+        tools.picture(3).resize((320, 240)).save(library / "phone" / "small3.jpg", quality=90)
 
         def arrivals():
             return [e for e in told if e["kind"] == "duplicate-found" and e["path"].endswith("small3.jpg")]
