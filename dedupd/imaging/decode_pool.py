@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,8 @@ from dedupd.imaging.jobs import (
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.worker_process import WorkerDiedError, WorkerProcess, WorkerTimeoutError
 
+_log = logging.getLogger(__name__)
+
 DEFAULT_LIMITS = DecodeLimits()
 _CLOSE_GRACE_S = 0.5  # for jobs under way; a usual one takes 0.03 s
 _CLOSE_KILL_S = 1.0  # for threads to notice that their worker was killed
@@ -52,6 +55,7 @@ class DecodePool:
         self._order = itertools.count()
         self._changed = threading.Condition()  # guards queue, order, closing and the totals
         self._closing = False
+        self._is_told = False  # that the kernel cannot confine workers
         self.read_total = 0  # files read to their end
         self.decoded_total = 0  # pictures decoded; copies and moves are read but not decoded
         self.compared_total = 0  # pairs compared
@@ -139,7 +143,7 @@ class DecodePool:
     def _serve(self, slot: _Slot) -> None:
         """One thread's life: have a worker ready, take a job, answer it."""
         with contextlib.suppress(RetryError):  # said again, to who asks, by the first job
-            slot.ready()
+            self._tell_unconfined(slot.ready().unconfined)
         while (job := self._take()) is not None:
             if job.future.set_running_or_notify_cancel():
                 try:
@@ -152,6 +156,12 @@ class DecodePool:
             job.close()
         slot.stop()
         slot.discard()
+
+    def _tell_unconfined(self, missing: tuple[str, ...]) -> None:
+        with self._changed:
+            is_news, self._is_told = bool(missing) and not self._is_told, self._is_told or bool(missing)
+        if is_news:
+            _log.warning("decode.unconfined missing=%s", "; ".join(missing))
 
     def _answer(self, slot: _Slot, job: Job[_Answer]) -> _Answer | Problem:
         for _ in range(2):

@@ -5,6 +5,7 @@ Checks size before any pixel is decoded. Does not scale or convert (`rgb`), keep
 
 from __future__ import annotations
 
+import codecs
 import io
 import struct
 import warnings
@@ -93,6 +94,11 @@ def prepare_decoders(limits: DecodeLimits) -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     Image.MAX_IMAGE_PIXELS = limits.max_pixels  # JPEG is opened past this guard and has its own
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one worker, one core
+    # A confined worker can load nothing later: Pillow asks all its plugins about what none of them knows.
+    Image.init()
+    _register_heif()
+    for codec in ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        codecs.lookup(codec)
 
 
 def open_picture(data: bytes, limits: DecodeLimits) -> Picture:
@@ -191,7 +197,7 @@ def _register_heif() -> None:
     """Make Pillow know HEIF; does nothing the second time."""
     if "HEIF" in Image.OPEN:
         return
-    import pillow_heif  # noqa: PLC0415 - 37 ms and 20 MB that most libraries never need
+    import pillow_heif  # noqa: PLC0415 - for the worker; `prepare_decoders` calls this
 
     pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import rawpy
 from PIL import Image, JpegImagePlugin
 
 from dedupd.core.ports import SMALL_SIDE_PX
@@ -74,8 +75,6 @@ def sensor_values(data: bytes) -> tuple[npt.NDArray[np.uint16], tuple[int, ...]]
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Any]:
-    import rawpy  # noqa: PLC0415 - most libraries hold no RAW files
-
     raw = rawpy.RawPy()
     try:
         raw.open_buffer(io.BytesIO(data))
@@ -94,8 +93,6 @@ def _opened(data: bytes) -> Iterator[Any]:
 
 def _preview(raw: Any) -> Image.Image | None:
     """The embedded preview, if it is large enough to be looked at instead of the sensor's data."""
-    import rawpy  # noqa: PLC0415 - see _opened
-
     try:
         found = raw.extract_thumb()
         if found.format == rawpy.ThumbFormat.JPEG:

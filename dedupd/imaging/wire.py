@@ -104,7 +104,9 @@ class Second(msgspec.Struct, frozen=True, tag="second"):
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """First frame from a worker: limits are set, libraries are loaded."""
+    """First frame from a worker: limits are set, libraries are loaded, it is confined."""
+
+    unconfined: tuple[str, ...] = ()  # what the kernel does not have, a line each
 
 
 class Digested(msgspec.Struct, frozen=True, tag="digested"):

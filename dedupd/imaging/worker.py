@@ -1,7 +1,8 @@
 """The decode worker: a child process that parses untrusted bytes for the pool, `python -m dedupd.imaging.worker FD`.
 
-Gets open descriptors over one inherited socket, never a path; locks itself down before the first picture. Ends when
-the socket closes. Does not decide what becomes of a file, and writes nothing anywhere.
+Gets open descriptors over one inherited socket, never a path; locks itself down before the first picture, after which
+it can load no more code: everything is imported here. Ends when the socket closes. Does not decide what becomes of a
+file, and writes nothing anywhere.
 """
 
 from __future__ import annotations
@@ -15,21 +16,25 @@ import socket
 import sys
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import numpy.ma  # numpy loads it at the first median; a confined worker could not
 
+from dedupd.core.arrays import Pixels
 from dedupd.core.records import FileStat, ProblemCode
 from dedupd.imaging import wire
+from dedupd.imaging.confinement import confine
 from dedupd.imaging.decode import decode, decode_preview
 from dedupd.imaging.digest import content_digest, pixel_digest
+from dedupd.imaging.evidence import compare_images, prepare
+from dedupd.imaging.examine import examine
+from dedupd.imaging.fine_look import look_closely
+from dedupd.imaging.full_picture import decode_full
 from dedupd.imaging.limits import MIB, DecodeLimits, UnreadableImageError
 from dedupd.imaging.picture import prepare_decoders
-
-if TYPE_CHECKING:
-    from dedupd.core.arrays import Pixels
-    from dedupd.imaging.prepared_side import PreparedSide
+from dedupd.imaging.prepared_side import PreparedSide
+from dedupd.imaging.render import render
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
 _OOM_SCORE_ADJ = 800  # the kernel takes a decoder before anything that matters
@@ -47,7 +52,7 @@ def main() -> None:
         assert isinstance(setup, wire.Setup)
         lock_down(setup.limits)
         silence()
-        wire.send(sock, wire.Ready())
+        wire.send(sock, wire.Ready(confine() if setup.limits.is_confined else ()))
         Worker(sock, setup.limits).serve()
 
 
@@ -158,14 +163,9 @@ class Worker:
         )
 
     def _compare(self, request: wire.Compare) -> wire.Reply:
-        from dedupd.imaging.evidence import compare_images  # noqa: PLC0415 - many workers never compare
-
         return wire.Compared(compare_images(self._prepared(request.a), self._prepared(request.b)))
 
     def _compare_fully(self, request: wire.CompareFully, fd: int) -> wire.Reply:
-        from dedupd.imaging.fine_look import look_closely  # noqa: PLC0415 - see _compare
-        from dedupd.imaging.full_picture import decode_full  # noqa: PLC0415
-
         full_a = decode_full(read_expected(fd, request.digest_a, self._limits), self._limits)
         wire.send(self._sock, wire.AwaitingSecond())
         second, fd_b = wire.receive_with_descriptor(self._sock, wire.request_decoder)
@@ -179,20 +179,14 @@ class Worker:
         return wire.Compared(look_closely(a, full_a, b, full_b, request.evidence))
 
     def _render(self, fd: int, digest: bytes) -> wire.Reply:
-        from dedupd.imaging.render import render  # noqa: PLC0415 - few workers ever draw a sheet
-
         return _rendered(render(read_expected(fd, digest, self._limits), self._limits))
 
     def _illustrate(self, request: wire.Illustrate) -> wire.Reply:
-        from dedupd.imaging.examine import examine  # noqa: PLC0415 - see _render
-
         large_a, large_b = (_pixels(large) for large in (request.large_a, request.large_b))
         a, b = self._prepared(request.a), self._prepared(request.b)
         return wire.Shown(examine(a, b, large_a=large_a, large_b=large_b, words=request.words))
 
     def _prepared(self, side: wire.Side) -> PreparedSide:
-        from dedupd.imaging.evidence import prepare  # noqa: PLC0415 - see _compare
-
         if side.content is not None and side.content in self._sides:
             self._sides.move_to_end(side.content)
             return self._sides[side.content]

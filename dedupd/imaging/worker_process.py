@@ -44,6 +44,7 @@ class WorkerProcess:
 
     def __init__(self, limits: DecodeLimits) -> None:
         self.jobs = 0
+        self.unconfined: tuple[str, ...] = ()  # what the kernel could not take from it
         self._limits = limits
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SET
@@ -110,9 +111,10 @@ class WorkerProcess:
         try:
             self._sock.settimeout(_START_S)
             wire.send(self._sock, wire.Setup(limits))
-            wire.receive(self._sock, wire.reply_decoder)
+            ready = wire.receive(self._sock, wire.reply_decoder)
         except (EOFError, OSError, msgspec.DecodeError) as error:
             raise RetryError(
                 f"the decode worker (process {self.pid}) did not start: {error or 'it ended'}; "
                 "what it printed on standard error says why"
             ) from error
+        self.unconfined = ready.unconfined if isinstance(ready, wire.Ready) else ()
