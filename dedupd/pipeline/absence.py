@@ -110,30 +110,36 @@ class Absence:
         for root_id, paths in by_root.items():
             if is_walked(root_id):
                 continue
-            missing, waiting, moved = self._really_gone(root_id, paths)
+            missing, waiting, renamed, moved = self._really_gone(root_id, paths)
             for path in paths:
                 if path in waiting:
                     self._gone[path] = self._clock.monotonic_s()  # not looked at in every step while they are read
                 else:
                     del self._gone[path]
             if self._roots.check(root_id, gone=missing) is not None:
-                self._mark_missing(missing)
-                self._roots.settled(root_id, lost=len(missing) + moved)
+                self._mark_missing([*missing, *renamed])
+                self._roots.settled(root_id, lost=len(missing) + len(renamed) + moved)
 
-    def _really_gone(self, root_id: RootId, paths: Iterable[FilePath]) -> tuple[list[FilePath], set[FilePath], int]:
-        """Which of these are not there under any name, which wait until their new name is read, how many have moved.
+    def _really_gone(
+        self, root_id: RootId, paths: Iterable[FilePath]
+    ) -> tuple[list[FilePath], set[FilePath], list[FilePath], int]:
+        """Which are not there under any name, which wait until their new name is read, which need not, how many moved.
+
+        A file that was renamed before it was read need not wait: nothing is known of it that its new name could take
+        over. In a storm of renames the store would lag behind the disk by all the reading.
 
         What a complete listing does not show is not there for us: deleted, or ignored from now on. Where a directory
         or one on the way to it cannot be read, or something is mounted over it, absence means nothing.
         """
         root = self._roots.online(root_id)
         if root is None:
-            return [], set(), 0
+            return [], set(), [], 0
         by_directory: dict[bytes, list[FilePath]] = {}
         for path in paths:
             by_directory.setdefault(path.directory, []).append(path)
         missing: list[FilePath] = []
         waiting: set[FilePath] = set()
+        renamed: list[FilePath] = []
         moved = 0
         is_open: dict[bytes, bool] = {}
         for directory, here in by_directory.items():
@@ -150,11 +156,13 @@ class Absence:
                         continue
                     if path.name in listing.files or path.name in listing.odd:
                         continue
-                    if self._is_becoming(view, record):
-                        waiting.add(path)
-                    else:
+                    if not self._is_becoming(view, record):
                         missing.append(path)
-        return missing, waiting, moved
+                    elif record.stage is FileStage.PENDING and record.content is None:
+                        renamed.append(path)
+                    else:
+                        waiting.add(path)
+        return missing, waiting, renamed, moved
 
     def _is_reachable(self, root: RootRecord, directory: bytes, is_open: dict[bytes, bool]) -> bool:
         """Whether a directory and all that lead to it can be read; `is_open` remembers what was asked."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dedupd.core.records import FileStage
+from dedupd.core.records import FileStage, RootState
 
 
 def settled_with(bench, *names):
@@ -201,3 +201,20 @@ def test_a_write_through_one_hard_link_is_seen_at_the_other_name_too(bench):
     assert bench.record("two/b.jpg").content == bench.record("one/a.jpg").content
     assert bench.known() == {"one/a.jpg": "indexed", "two/b.jpg": "indexed", "stays.jpg": "indexed"}
     assert bench.intake.is_idle
+
+
+def test_files_renamed_before_they_were_read_do_not_wait_for_the_reading(bench):
+    # In a storm of renames the store lagged behind the disk by all the reading; and that is no mass deletion either.
+    for number in range(100):
+        bench.write(f"d/{number}.jpg", f"s{number}")
+    bench.scan()
+    for number in range(80):
+        (bench.photos / f"d/{number}.jpg").rename(bench.photos / f"d/new-{number}.jpg")
+    bench.dirty("d")
+    bench.ripen()
+    known = bench.known()
+    assert [name for name, stage in known.items() if stage == "missing"] == sorted(f"d/{n}.jpg" for n in range(80))
+    assert sum(stage == "pending" for stage in known.values()) == 100
+    assert bench.root_record().state is RootState.ONLINE
+    bench.work()
+    assert sum(stage == "indexed" for stage in bench.known().values()) == 100
