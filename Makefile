@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FOLDER ?=
+CUTS ?= 200
+KILLS ?= 300
 
-.PHONY: run test check bench completions clean
+.PHONY: run test test-power test-kill check bench completions clean
 
 # What is installed is remembered by stamps, so that a second call starts at once.
 $(VENV)/run.stamp: pyproject.toml constraints.txt
@@ -28,6 +30,16 @@ run: $(if $(FOLDER),$(VENV)/run.stamp,$(VENV)/example.stamp)
 test: $(VENV)/dev.stamp
 	tests/system-packages
 	$(BIN)/pytest
+
+# Cuts the power of ext4 and XFS in files, CUTS times each for the flow and for a clean-up. Needs root and loop mounts.
+test-power: $(VENV)/dev.stamp
+	tests/system-packages
+	$(BIN)/pytest tests/power --cuts $(CUTS)
+
+# Kills the flow and the actor KILLS times each, and once at each step of a run; fails every system call of the store.
+test-kill: $(VENV)/dev.stamp
+	tests/system-packages
+	DEDUPD_KILLS=$(KILLS) DEDUPD_EVERY_STEP=1 $(BIN)/pytest tests/crash -k 'sudden or every_step or failing_call or daemon_kill'
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
