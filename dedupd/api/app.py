@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from dedupd.api.admins import Admins
@@ -39,7 +39,7 @@ from dedupd.api.routes import CLEANUP_ROUTES, LIBRARY_ROUTES, RouteSpec
 from dedupd.api.runs import RunStreams
 from dedupd.api.similarity import SimilarAnswers
 from dedupd.api.standing import StandingAnswers
-from dedupd.api.upload import receive_image, receive_pair
+from dedupd.api.upload import UploadSlots, receive_image, receive_pair
 from dedupd.core.cleanup_ports import Cleanup
 from dedupd.core.errors import AccessError, DedupdError, NotFoundError, RequestError
 from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache, SimilarPictures
@@ -54,6 +54,7 @@ from dedupd.protocol.requests import (
     GroupsQuery,
     HaveRequest,
     NoQuery,
+    PauseRequest,
     ProblemsQuery,
     ReportQuery,
     RescanRequest,
@@ -63,7 +64,7 @@ from dedupd.protocol.requests import (
 
 _log = logging.getLogger(__name__)
 
-_MAX_QUESTIONS = 4  # uploads with their decoding, and pairs compared on demand; others wait their turn
+_MAX_QUESTIONS = 4  # pictures decoded and pairs compared on demand; others wait their turn
 _MAX_REPORTS = 2  # a report of a large library takes memory
 _QUARANTINE_S = 30 * 86_400.0
 _LAST_CONTENT = 2**48 - 1
@@ -115,6 +116,7 @@ class Application:
         self._upload_dir = upload_dir
         self._max_image_bytes = max_image_bytes
         self._questions = asyncio.Semaphore(_MAX_QUESTIONS)
+        self._uploads = UploadSlots()
         self._report_limiter = anyio.CapacityLimiter(_MAX_REPORTS)
         self._openapi = msgspec.json.encode(describe_api())
         self._admins = Admins.named() if admins is None else admins
@@ -217,6 +219,15 @@ class Application:
         wanted = await json_of(request, RescanRequest, limit_bytes=MAX_JSON_BYTES)
         return json_answer(await run_in_threadpool(self._standing.rescan, wanted), status=202)
 
+    async def _pause(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        wanted = await json_of(request, PauseRequest, limit_bytes=MAX_JSON_BYTES)
+        return json_answer(await run_in_threadpool(self._standing.pause, wanted))
+
+    async def _resume(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return json_answer(await run_in_threadpool(self._standing.resume))
+
     async def _have(self, request: Request) -> Response:
         query_of(request, NoQuery)
         wanted = await json_of(request, HaveRequest, limit_bytes=MAX_JSON_BYTES)
@@ -224,9 +235,10 @@ class Application:
 
     async def _find(self, request: Request) -> Response:
         query = query_of(request, FindQuery)
-        async with self._questions:
+        async with self._uploads.of(request):
             fd = await receive_image(request, limit_bytes=self._max_image_bytes, directory=self._upload_dir)
-            return json_answer(await run_in_threadpool(self._pictures.find, fd, is_strict=query.pixels))
+            async with self._questions:
+                return json_answer(await run_in_threadpool(self._pictures.find, fd, is_strict=query.pixels))
 
     async def _similar(self, request: Request) -> Response:
         query = query_of(request, SimilarQuery)
@@ -235,9 +247,10 @@ class Application:
 
     async def _similar_upload(self, request: Request) -> Response:
         query = query_of(request, SimilarUploadQuery)
-        async with self._questions:
+        async with self._uploads.of(request):
             fd = await receive_image(request, limit_bytes=self._max_image_bytes, directory=self._upload_dir)
-            return json_answer(await run_in_threadpool(self._nearness.of_upload, fd, query))
+            async with self._questions:
+                return json_answer(await run_in_threadpool(self._nearness.of_upload, fd, query))
 
     async def _explain(self, request: Request) -> Response:
         query = query_of(request, ExplainQuery)
@@ -251,8 +264,9 @@ class Application:
         a_bytes = None if query.a or query.b else query.a_bytes
         limit_bytes, directory = self._max_image_bytes, self._upload_dir
         async with (
-            self._questions,
+            self._uploads.of(request),
             receive_pair(request, a_bytes=a_bytes, limit_bytes=limit_bytes, directory=directory) as (first, second),
+            self._questions,
         ):
             a = Named(query.a) if query.a else Named(query.name_a, first)
             b = Named(query.b) if query.b else Named(query.name_b, first if second is None else second)
@@ -295,6 +309,13 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     if status == 404:
         return failure_response(NotFoundError(f"There is no route {what}. /openapi.json names them all."))
     refusal = failure_response(RefusedError(status, RequestError(f"{what} is not possible.")))
-    if isinstance(error, HTTPException) and error.headers:
-        refusal.headers.update(error.headers)
+    if status == 405:
+        refusal.headers["allow"] = ", ".join(sorted(_methods_at(request)))
     return refusal
+
+
+def _methods_at(request: Request) -> set[str]:
+    """What a path can be asked with; starlette names the methods of the first route alone."""
+    routes: list[Route] = request.app.routes
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in matching for method in route.methods or ()}

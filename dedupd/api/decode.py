@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -10,11 +11,11 @@ import msgspec
 from starlette.requests import Request
 
 from dedupd.api.failures import RefusedError
+from dedupd.api.limits import limits_in
 from dedupd.core.errors import NotFoundError, RequestError
 
 MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 
-BODY_TIMEOUT_S = 30.0  # the longest wait for the next piece of a body
 _LONGEST_NUMBER = 15  # digits; contents end at 2**48
 
 
@@ -34,18 +35,28 @@ def query_of(request: Request, kind: type[MessageT]) -> MessageT:
         raise RequestError(f"The query is wrong: {error}. See docs/api.md.") from error
 
 
-async def json_of(request: Request, kind: type[MessageT], *, limit_bytes: int) -> MessageT:
-    """The body as a message; an empty body is an empty object."""
-    body = bytearray()
+async def pieces_of(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes; a 408 when it stops coming, or comes so slowly that it only holds a place."""
     pieces = aiter(request.stream())
+    loop, limits = asyncio.get_running_loop(), limits_in(request)
+    began_s, size_bytes = loop.time(), 0
     while True:
+        left_s = began_s + limits.body_s + size_bytes / limits.slowest_body_bytes_s - loop.time()
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(max(0.0, min(limits.body_s, left_s))):
                 piece = await anext(pieces, None)
         except TimeoutError:
             raise RefusedError(408, RequestError("The body did not arrive in time.")) from None
         if piece is None:
-            break
+            return
+        size_bytes += len(piece)
+        yield piece
+
+
+async def json_of(request: Request, kind: type[MessageT], *, limit_bytes: int) -> MessageT:
+    """The body as a message; an empty body is an empty object."""
+    body = bytearray()
+    async for piece in pieces_of(request):
         body += piece
         if len(body) > limit_bytes:
             raise RefusedError(413, RequestError(f"The body is over {limit_bytes} bytes. Ask in smaller pieces."))

@@ -20,7 +20,7 @@ from dedupd.core.errors import AccessError, AlreadyRunningError, ConfigError
 _DIRECTORY_MODE = 0o750  # the group may reach the socket, others may not
 _SOCKET_UMASK = 0o117
 _SOCKET_MODE = 0o660  # connecting needs write permission (unix(7))
-_BACKLOG = 128
+BACKLOG = 128
 _LONGEST_PATH_BYTES = 107  # sun_path holds 108 with its NUL (unix(7))
 _CONNECT_TIMEOUT_S = 2.0
 _FIRST_INHERITED_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
@@ -133,7 +133,7 @@ def _bind(path: Path) -> ListeningSocket:
         finally:
             os.umask(umask)
         path.chmod(_SOCKET_MODE)
-        bound.listen(_BACKLOG)
+        bound.listen(BACKLOG)
         bound.setblocking(False)
         status = os.lstat(path)
     except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from dedupd.core.manners import HoldReason
 from dedupd.core.ports import GenerationProgress, Progress, RootProgress
 from dedupd.core.records import RootState
 
@@ -45,6 +46,11 @@ def _families(progress: Progress, version: str) -> Iterator[list[str]]:
     ):
         yield _one(name, "counter", help_text, value)
     yield _one("dedupd_pictures_per_second", "gauge", "Over the last half minute.", progress.images_per_s)
+    held = [
+        ({"reason": reason}, float(progress.hold is not None and progress.hold.reason is reason))
+        for reason in HoldReason
+    ]
+    yield _family("dedupd_backlog_held", "gauge", "1: the backlog waits for this reason.", held)
     yield from _roots(progress.roots)
     yield from _generations(progress.generations)
 

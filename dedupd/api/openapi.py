@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 import dedupd
-from dedupd.api.routes import NDJSON, ROUTES, Body, RouteSpec
+from dedupd.api.routes import NDJSON, ROUTES, SSE, Body, RouteSpec
 from dedupd.protocol.failures import FailureMessage
 
 _COMPONENTS = "#/components/schemas/"
@@ -74,17 +74,24 @@ def _operation(spec: RouteSpec, query: dict[str, Any], answer: dict[str, Any] | 
         operation["requestBody"] = {"required": True, "content": {spec.body.value: image}}
     elif spec.body_type is not None:
         schema = {"$ref": _COMPONENTS + spec.body_type.__name__}
-        operation["requestBody"] = {"content": {spec.body.value: {"schema": schema}}}
+        is_required = any(field.required for field in msgspec.structs.fields(spec.body_type))
+        operation["requestBody"] = {"required": is_required, "content": {spec.body.value: {"schema": schema}}}
     return operation
 
 
 def _contents(spec: RouteSpec, answer: dict[str, Any] | None) -> dict[str, Any]:
-    """Media type → schema; JSON answers have theirs, other bytes are a string, events and lines their data's."""
-    described = {"application/json", "text/event-stream", NDJSON}
-    return {
-        media: {"schema": answer if media in described and answer is not None else {"type": "string"}}
-        for media in spec.media_types
-    }
+    """Media type → schema; JSON answers have theirs, lines and events each their own; other bytes are a string."""
+    if answer is None:
+        return {media: {"schema": {"type": "string"}} for media in spec.media_types}
+    described = {"application/json": answer, NDJSON: answer, SSE: _event_of(answer)}
+    return {media: {"schema": described.get(media, {"type": "string"})} for media in spec.media_types}
+
+
+def _event_of(data: dict[str, Any]) -> dict[str, Any]:
+    """A server-sent event whose data is JSON, in the form of OpenAPI 3.2's chapter on sequential media types."""
+    json_data = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    fields = {"id": {"type": "string"}, "event": {"type": "string"}, "data": json_data}
+    return {"type": "object", "properties": fields}
 
 
 def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:

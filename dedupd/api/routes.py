@@ -28,6 +28,7 @@ from dedupd.protocol.report import ReportMessage
 from dedupd.protocol.status import (
     ForgottenMessage,
     HealthMessage,
+    PauseMessage,
     ProblemsMessage,
     RescanMessage,
     RootMessage,
@@ -36,6 +37,7 @@ from dedupd.protocol.status import (
 )
 
 NDJSON = "application/x-ndjson"
+SSE = "text/event-stream"
 
 
 class Body(StrEnum):
@@ -105,6 +107,7 @@ LIBRARY_ROUTES = (
         summary="Groups of duplicates, page by page, those that free the most bytes first",
         answer=GroupsMessage,
         query=requests.GroupsQuery,
+        refusals=(404,),
     ),
     RouteSpec(
         name="group",
@@ -151,6 +154,25 @@ LIBRARY_ROUTES = (
         body_type=requests.RescanRequest,
         status=202,
         refusals=(404, 413),
+    ),
+    RouteSpec(
+        name="pause",
+        method="POST",
+        path="/v1/pause",
+        summary="Hold up the backlog for a time, or until it is resumed",
+        answer=PauseMessage,
+        body=Body.JSON,
+        body_type=requests.PauseRequest,
+        refusals=(413,),
+        right="pause the backlog",
+    ),
+    RouteSpec(
+        name="resume",
+        method="DELETE",
+        path="/v1/pause",
+        summary="End a pause; answers with what holds the backlog up all the same",
+        answer=PauseMessage,
+        right="pause the backlog",
     ),
     RouteSpec(
         name="find",
@@ -219,7 +241,7 @@ LIBRARY_ROUTES = (
         summary="Server-sent events; the data of each is one JSON object",
         answer=EventMessage,
         query=requests.EventsQuery,
-        media_types=("text/event-stream",),
+        media_types=(SSE,),
     ),
     RouteSpec(
         name="preview",

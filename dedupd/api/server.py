@@ -9,12 +9,13 @@ import threading
 import uvicorn
 
 from dedupd.api.app import Application
-from dedupd.api.peer import PeerProtocol
+from dedupd.api.connection import limited_by
+from dedupd.api.limits import Limits
+from dedupd.api.listen import BACKLOG
 from dedupd.core.errors import StopError
 
-MAX_CONNECTIONS = 64
 _MAX_HEADER_BYTES = 32 * 1024  # explain's query: two paths of 4096 bytes (PATH_MAX), each byte at most three characters
-_KEEP_ALIVE_S = 60
+_ACCEPTED_AT_ONCE = 4  # so that a flood of connections does not come before the request of one among them is read
 _GRACE_S = 1  # how long answers under way may take when stopping; event streams end by themselves before
 _START_TIMEOUT_S = 10.0
 
@@ -28,13 +29,13 @@ class ApiServer:
     stopping; removing its path is left to `ListeningSocket.close()`.
     """
 
-    def __init__(self, app: Application, listening: socket.socket) -> None:
+    def __init__(self, app: Application, listening: socket.socket, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
         self._app = app
         self._socket = listening
         self._ready = threading.Event()
         config = uvicorn.Config(
             app,
-            http=PeerProtocol,
+            http=limited_by(limits),
             ws="none",
             lifespan="off",
             loop="asyncio",
@@ -43,8 +44,8 @@ class ApiServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=_KEEP_ALIVE_S,
+            backlog=_ACCEPTED_AT_ONCE,  # asyncio takes so many in one round of its loop
+            timeout_keep_alive=limits.idle_s,
             timeout_graceful_shutdown=_GRACE_S,
             h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         )
@@ -89,4 +90,6 @@ class _AnnouncingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell the waiting thread."""
         await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(BACKLOG)  # asyncio listens again, with the number that it accepts at once
         self._announced.set()

@@ -10,10 +10,11 @@ from dedupd.core.errors import NotFoundError
 from dedupd.core.ports import Control, Library
 from dedupd.core.records import RootId, RootState
 from dedupd.protocol import convert
-from dedupd.protocol.requests import ProblemsQuery, RescanRequest
+from dedupd.protocol.requests import PauseRequest, ProblemsQuery, RescanRequest
 from dedupd.protocol.status import (
     ForgottenMessage,
     HealthMessage,
+    PauseMessage,
     ProblemsMessage,
     RescanMessage,
     RootMessage,
@@ -66,6 +67,12 @@ class StandingAnswers:
         chosen = None if request.roots is None else [self._known_root(number) for number in request.roots]
         self._control.rescan(chosen)
         return RescanMessage(roots=tuple(watched if chosen is None else chosen), sequence=sequence)
+
+    def pause(self, request: PauseRequest) -> PauseMessage:
+        return PauseMessage(hold=convert.hold_message(self._control.pause(request.for_s)))
+
+    def resume(self) -> PauseMessage:
+        return PauseMessage(hold=convert.hold_message(self._control.resume()))
 
     def problems(self, query: ProblemsQuery) -> ProblemsMessage:
         with self._library.view() as view:

@@ -9,14 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Protocol
+from weakref import WeakValueDictionary
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from dedupd.api.decode import BODY_TIMEOUT_S
+from dedupd.api.decode import pieces_of
 from dedupd.api.failures import RefusedError
+from dedupd.api.peer import peer_in
 from dedupd.core.errors import RequestError
 
+_UPLOADS_OF_ONE_USER = 4
 _PIECE_BYTES = 1024 * 1024  # written at once, in a thread: the loop never waits for the disk
 
 
@@ -64,6 +67,19 @@ async def receive_pair(
         yield a.fileno(), b.fileno()
 
 
+class UploadSlots:
+    """How many bodies of one user are received at a time: who sends slowly keeps nobody waiting but himself."""
+
+    def __init__(self) -> None:
+        self._of_user: WeakValueDictionary[int | None, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, request: Request) -> asyncio.Semaphore:
+        """The slots of the user who asks."""
+        peer = peer_in(request)
+        uid = None if peer is None else peer.uid
+        return self._of_user.setdefault(uid, asyncio.Semaphore(_UPLOADS_OF_ONE_USER))
+
+
 class _Split:
     """Writes the first bytes into one file and the rest into another."""
 
@@ -88,23 +104,16 @@ class _Sink(Protocol):
 async def _receive_into(file: _Sink, request: Request, limit_bytes: int) -> int:
     size_bytes = 0
     pending = bytearray()
-    pieces = aiter(request.stream())
-    while True:
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                piece = await anext(pieces, None)
-        except TimeoutError:
-            raise RefusedError(408, RequestError("The body did not arrive in time.")) from None
-        if piece is not None:
-            size_bytes += len(piece)
-            if size_bytes > limit_bytes:
-                raise _too_large(limit_bytes)
-            pending += piece
-        if len(pending) >= _PIECE_BYTES or piece is None:
+    async for piece in pieces_of(request):
+        size_bytes += len(piece)
+        if size_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
+        pending += piece
+        if len(pending) >= _PIECE_BYTES:
             await run_in_threadpool(file.write, bytes(pending))
             pending.clear()
-        if piece is None:
-            return size_bytes
+    await run_in_threadpool(file.write, bytes(pending))
+    return size_bytes
 
 
 def _temporary_file(directory: Path | None) -> IO[bytes]:

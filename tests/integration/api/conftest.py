@@ -23,6 +23,7 @@ from fakes.similar import LaidSimilar
 
 from dedupd.api.admins import Admins
 from dedupd.api.app import Application
+from dedupd.api.limits import Limits
 from dedupd.api.listen import ListeningSocket, bind_socket
 from dedupd.api.server import ApiServer
 from dedupd.client.cleaning import CleaningClient
@@ -67,6 +68,7 @@ class Stand:
     server: ApiServer | None = None
     listening: ListeningSocket | None = None
     max_image_bytes: int = 1024 * 1024
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def socket_path(self) -> Path:
@@ -92,7 +94,7 @@ class Stand:
             admins=self.admins,
         )
         self.listening = bind_socket(self.socket_path)
-        self.server = ApiServer(self.app, self.listening.socket)
+        self.server = ApiServer(self.app, self.listening.socket, self.limits)
         self.server.start()
 
     def stop(self) -> bool:

@@ -26,6 +26,7 @@ CHANGES = {  # routes that only admins may use; every other one is open to whoev
     "apply_plan",
     "expire",
     "forget_root",
+    "pause",
     "pin",
     "reject",
     "undo",
@@ -38,6 +39,7 @@ OPEN_THOUGH_NO_GET = {
     "find",
     "have",
     "rescan",
+    "resume",
     "similar_upload",
 }  # none of them changes anything
 
