@@ -17,6 +17,7 @@ from dedupd.protocol.events import (
     EventMessage,
     FileSetAsideEvent,
     GapEvent,
+    PauseChangedEvent,
     RootOnlineEvent,
     RootSuspectEvent,
     ScanFinishedEvent,
@@ -64,6 +65,9 @@ def _story(event: EventMessage) -> str:  # noqa: PLR0911 - one for each kind
         case CleanedReturnedEvent():
             there = "is still there" if event.is_kept_there else "is not there any more"
             return f"{event.path}: back, cleaned up on {event.cleaned_at[:10]}; {event.kept} {there}"
+        case PauseChangedEvent():
+            until = "" if event.until is None else f" until {event.until}"
+            return f"the backlog is paused{until}" if event.is_paused else "the backlog goes on"
         case GapEvent():
             return f"events after {event.after} and before {event.oldest} are no longer kept: see `dedupctl report`"
         case _:

@@ -13,6 +13,7 @@ from dedupd.cli.arguments import (
     add_relation,
     count,
     number,
+    span_s,
 )
 from dedupd.cli.cleanup_parser import add_cleanup
 
@@ -156,6 +157,15 @@ def _add_control(commands: Commands) -> None:
     )
     rescan.add_argument("roots", nargs="*", metavar="ROOT", help="default: all")
     rescan.add_argument("--wait", action="store_true", help="until the scans have finished")
+    pause = add_command(
+        commands,
+        "pause",
+        "hold up the backlog for a time, or until `dedupctl resume`",
+        "dedupctl pause 2h\ndedupctl pause",
+        notes="What arrives, questions and clean-ups go on. A pause survives a restart of the daemon until it is over.",
+    )
+    pause.add_argument("time", nargs="?", metavar="TIME", type=span_s, help="90s, 30m, 2h, 1d; default: no end")
+    add_command(commands, "resume", "end a pause", "dedupctl resume", module="pause")
     roots = add_command(
         commands,
         "roots",

@@ -44,6 +44,9 @@ def summary_lines(status: StatusMessage) -> list[str]:
     ]
     if counts.files_pending or counts.contents_unlinked:
         lines.append(f"to do     {counts.files_pending:,} to read, {counts.contents_unlinked:,} to compare")
+    if status.hold is not None:
+        until = "" if status.hold.until is None else f", until {escaped(status.hold.until)}"
+        lines.append(f"waiting   the backlog waits: {escaped(status.hold.words)}{until}")
     if counts.pairs_suggested:
         pairs = count_text(counts.pairs_suggested, "pair", "pairs")
         lines.append(f"models    suggest {pairs} more to look at")

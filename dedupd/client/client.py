@@ -23,9 +23,17 @@ from dedupd.protocol.events import EventMessage
 from dedupd.protocol.paths import default_socket_paths
 from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage, SimilarMessage
 from dedupd.protocol.report import ReportMessage
-from dedupd.protocol.requests import DuplicateRelation, HaveRequest, ReportFormat, RescanRequest, SheetFormat
+from dedupd.protocol.requests import (
+    DuplicateRelation,
+    HaveRequest,
+    PauseRequest,
+    ReportFormat,
+    RescanRequest,
+    SheetFormat,
+)
 from dedupd.protocol.status import (
     ForgottenMessage,
+    PauseMessage,
     ProblemsMessage,
     RescanMessage,
     RootMessage,
@@ -97,6 +105,14 @@ class Client(Exchanges):
         """Ask for a scan; returns at once."""
         wanted = RescanRequest(roots=None if roots is None else tuple(roots))
         return self._ask("POST", "/v1/rescan", RescanMessage, body=msgspec.json.encode(wanted))
+
+    def pause(self, for_s: float | None = None) -> PauseMessage:
+        """Hold up the backlog for so long; None: until `resume`."""
+        return self._ask("POST", "/v1/pause", PauseMessage, body=msgspec.json.encode(PauseRequest(for_s=for_s)))
+
+    def resume(self) -> PauseMessage:
+        """End a pause; what holds the backlog up all the same."""
+        return self._ask("DELETE", "/v1/pause", PauseMessage)
 
     def find(self, picture: IO[bytes], *, pixels: bool = False) -> FindMessage:
         """What the library holds of a picture; PictureRefusedError where it cannot be read.

@@ -31,6 +31,7 @@ from dedupd.core.events import (
     Event,
     FileSetAside,
     Origin,
+    PauseChanged,
     RootOnline,
     RootSuspect,
     ScanFinished,
@@ -164,7 +165,8 @@ class AlertRules:
                 return self._return(event, fact, now_s, known)
             case CleanupFinished() as fact:
                 return _cleanup_finished(event, fact)
-            case RootSuspect() | FileSetAside():  # told already; and `dedupctl problems` shows what was set aside
+            # Told already; `dedupctl problems` shows what was set aside; who paused knows it.
+            case RootSuspect() | FileSetAside() | PauseChanged():
                 pass
         return None
 

@@ -120,6 +120,14 @@ class CleanedReturned:
     is_kept_there: bool  # whether that file is still there
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseChanged:
+    """A person paused the backlog, or the pause is over."""
+
+    is_paused: bool
+    until_ns: int | None = None  # CLOCK_REALTIME; None while paused: until somebody resumes
+
+
 Fact = (
     DuplicateFound
     | FileSetAside
@@ -129,6 +137,7 @@ Fact = (
     | Degraded
     | CleanupFinished
     | CleanedReturned
+    | PauseChanged
 )
 
 

@@ -18,6 +18,7 @@ from dedupd.core.events import Event, Fact
 from dedupd.core.generation import Generation
 from dedupd.core.grouping import Group
 from dedupd.core.illustration import Figures, Illustrated, SheetWords
+from dedupd.core.manners import Hold
 from dedupd.core.records import (
     Capture,
     ContentId,
@@ -678,6 +679,7 @@ class Progress:
     indexed: int
     model: ModelTag
     generations: tuple[GenerationProgress, ...] = ()
+    hold: Hold | None = None  # why the backlog waits
 
 
 class Control(Protocol):
@@ -692,3 +694,9 @@ class Control(Protocol):
 
     def forget_root(self, root: RootId) -> int:
         """Drop a root that is no longer configured and its rows; RequestError while it is configured."""
+
+    def pause(self, for_s: float | None) -> Hold | None:
+        """Hold up the backlog for so long, or until `resume`; what holds it up now. It survives a restart."""
+
+    def resume(self) -> Hold | None:
+        """End a pause; what holds the backlog up all the same."""

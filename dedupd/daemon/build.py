@@ -16,14 +16,17 @@ from pathlib import Path
 from dedupd.core.errors import ConfigError, DegradedError
 from dedupd.core.events import Degraded
 from dedupd.core.ignore_rules import IgnoreRules
+from dedupd.core.manners import MannersRules
 from dedupd.core.ports import ChangeSource
 from dedupd.core.records import ContentId, FileStat, ModelTag
 from dedupd.core.settle import Settling
 from dedupd.daemon.further import MakeEmbedder, device_embedders, make_further
 from dedupd.daemon.grower import Grower
 from dedupd.daemon.log import fields
+from dedupd.daemon.pressure import pressure_now, rules_of
 from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
+from dedupd.imaging.decoder_versions import decoder_versions
 from dedupd.imaging.limits import MIB, DecodeLimits
 from dedupd.index.catch_up import OpenedIndex, generation_vectors_of, open_index, save_snapshot
 from dedupd.index.faiss_index import FaissIndex
@@ -33,8 +36,10 @@ from dedupd.pipeline.explain import Explainer
 from dedupd.pipeline.generation_book import FurtherModel, GenerationBook
 from dedupd.pipeline.generations import Generations
 from dedupd.pipeline.group_book import GroupBook
+from dedupd.pipeline.housekeep import retry_after_upgrade
 from dedupd.pipeline.intake import Intake
 from dedupd.pipeline.link import Link
+from dedupd.pipeline.manners import Manners
 from dedupd.pipeline.matcher import LibraryMatcher
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.roots import RootBook
@@ -57,6 +62,7 @@ class Engine:
     settings: Settings
     state_dir: Path
     clock: SystemClock
+    manners: Manners
     library: LmdbLibrary
     previews: DiskPreviewCache
     reader: DecodePool
@@ -83,6 +89,8 @@ class Engine:
 
     def start(self, root_paths: Sequence[Path]) -> None:
         """Begin to work: watch first, then list."""
+        if again := retry_after_upgrade(self.library, decoder_versions(_limits(self.settings.decode))):
+            _log.info("decode.changed %s", fields(tried_again=again))
         self.roots.configure([os.fsencode(path) for path in root_paths])
         self.link.start()
         self.describe.start()
@@ -140,6 +148,8 @@ def build_engine(
     make_changes: Callable[[IgnoreRules], ChangeSource],
     on_crash: OnCrash,
     make_embedder: MakeEmbedder | None = None,
+    *,
+    is_awaited: bool = False,
 ) -> Engine:
     """Make every part of the engine; nothing runs yet but the decode workers.
 
@@ -149,6 +159,7 @@ def build_engine(
         make_changes: what tells of changes on disk.
         on_crash: told when a stage ends by an error.
         make_embedder: makes the models beside the built-in descriptor; None: from disk, on the devices at hand.
+        is_awaited: whether somebody waits for the end: then nothing holds the backlog up.
 
     Raises:
         StopError: the state directory or a model cannot be used; the message says why.
@@ -170,6 +181,13 @@ def build_engine(
     groups = GroupBook(library)
     groups.load()
     rates = Rates()
+    manners = Manners(
+        library=library,
+        clock=clock,
+        rules=MannersRules() if is_awaited else rules_of(settings.manners),
+        pressure=pressure_now,
+        heeds_pause=not is_awaited,
+    )
     workers = settings.decode.workers or len(os.sched_getaffinity(0))
     reader = DecodePool(workers, limits=_limits(settings.decode))
     roots = RootBook(library=library, lister=lister, clock=clock, stat_of=stat_of)
@@ -195,6 +213,7 @@ def build_engine(
         clock=clock,
         candidates=settings.match.candidates,
         on_crash=on_crash,
+        allow_backlog=manners.allow_backlog,
     )
     describe = Describe(
         library=library,
@@ -211,6 +230,8 @@ def build_engine(
         on_vanished=lambda path: intake.look_again(path),  # noqa: PLW0108 - the two stages need each other
         workers=workers,
         on_crash=on_crash,
+        allow_backlog=manners.allow_backlog,
+        allow_arrivals=manners.allow_arrivals,
     )
     changes = make_changes(ignore)
     intake = Intake(
@@ -239,11 +260,13 @@ def build_engine(
         on_suggested=link.suggested,
         on_larger=Grower().look_at,
         on_crash=on_crash,
+        allow_backlog=manners.allow_backlog,
     )
     return Engine(
         settings=settings,
         state_dir=state_dir,
         clock=clock,
+        manners=manners,
         library=library,
         previews=previews,
         reader=reader,

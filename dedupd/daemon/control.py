@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from dedupd.core.errors import NotFoundError, RequestError
+from dedupd.core.manners import Hold
 from dedupd.core.ports import Activity, Counts, GenerationProgress, Progress, RootProgress, WatchState
 from dedupd.core.records import RootId, RootState
 from dedupd.core.wording import path_words
@@ -61,6 +62,7 @@ class DaemonControl:
             indexed=len(engine.opened.index),
             model=engine.embedder.model.tag,
             generations=generations,
+            hold=engine.manners.hold(),
         )
 
     def rescan(self, roots: Sequence[RootId] | None) -> None:
@@ -84,6 +86,16 @@ class DaemonControl:
                 "forgetting it."
             )
         return files
+
+    def pause(self, for_s: float | None) -> Hold | None:
+        """Hold up the backlog for so long, or until `resume`."""
+        self._engine.manners.pause(for_s)
+        return self._engine.manners.hold()
+
+    def resume(self) -> Hold | None:
+        """End a pause."""
+        self._engine.manners.resume()
+        return self._engine.manners.hold()
 
     def _known(self, root: RootId) -> bytes:
         path = self._engine.roots.paths().get(root)

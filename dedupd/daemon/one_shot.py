@@ -66,7 +66,7 @@ def run_scan(options: ScanOptions) -> RunEnd | None:
     settings = msgspec.structs.replace(options.settings, watch=watch)
     console = Console(stderr=True, quiet=options.is_quiet)
     wants_stop = _stop_on_signals()
-    engine = build_engine(settings, options.state_dir, lambda _ignore: NoChanges(), crashes.report)
+    engine = build_engine(settings, options.state_dir, lambda _ignore: NoChanges(), crashes.report, is_awaited=True)
     try:
         control = DaemonControl(engine)
         began_s = time.monotonic()

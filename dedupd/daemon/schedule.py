@@ -47,7 +47,7 @@ def make_schedule(engine: Engine, clean_up: CleanUp, on_crash: OnCrash) -> Backg
 
     settings = engine.settings
     rescan_s = settings.watch.rescan_every_s
-    add("rescan", rescan_s, lambda: engine.intake.scan(None), jitter_s=_SCAN_JITTER * rescan_s)
+    add("rescan", rescan_s, lambda: _rescan(engine), jitter_s=_SCAN_JITTER * rescan_s)
     add("retry", _RETRY_EVERY_S, lambda: _retry(engine))
     add("housekeeping", _HOUSEKEEPING_EVERY_S, lambda: tidy(engine))
     add("snapshot", _SNAPSHOT_EVERY_S, engine.save_snapshot)
@@ -64,6 +64,11 @@ def tidy(engine: Engine) -> None:
     trimmed = trim_outbox(engine.library, engine.settings.keep.events)
     grown = engine.opened.index.grow_if_due()
     _log.info("housekeeping.done %s", fields(purged=purged, orphans=orphans, events_trimmed=trimmed, index_grown=grown))
+
+
+def _rescan(engine: Engine) -> None:
+    if engine.manners.allow_scans():
+        engine.intake.scan(None)
 
 
 def _retry(engine: Engine) -> None:

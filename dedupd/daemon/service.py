@@ -29,6 +29,7 @@ from dedupd.daemon.control import DaemonControl
 from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.further import MakeEmbedder
 from dedupd.daemon.log import fields
+from dedupd.daemon.pressure import rules_of, step_back
 from dedupd.daemon.reports import EngineReports
 from dedupd.daemon.schedule import make_schedule
 from dedupd.daemon.sd_notify import Notifier
@@ -93,6 +94,7 @@ class Service:
             StopError: it cannot start, or a stage ended by an error; `exit_code` says which.
         """
         options = self._options
+        step_back(options.settings.manners)
         self._signals.install()
         listening = inherited_socket() or bind_socket(options.socket_path)
         try:
@@ -201,6 +203,10 @@ class Service:
         for name in ("state_dir", "socket", "watch", "decode", "match", "model", "models"):
             if getattr(settings, name) != getattr(engine.settings, name):
                 _log.warning("config.needs-restart %s", fields(setting=name))
+        before, after = engine.settings.manners, settings.manners
+        if (before.nice, before.idle_io) != (after.nice, after.idle_io):
+            _log.warning("config.needs-restart %s", fields(setting="manners.nice, manners.idle_io"))
+        engine.manners.configure(rules_of(settings.manners))
         engine.settings = settings
         _log.info("config.reloaded %s", fields(roots=len(roots)))
         self._notifier.ready(f"watching {len(roots)} folders")

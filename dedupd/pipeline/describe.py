@@ -56,6 +56,8 @@ class Describe(Stage):
         on_vanished: Callable[[FilePath], None],
         workers: int,
         on_crash: OnCrash,
+        allow_backlog: Callable[[], bool] = lambda: True,
+        allow_arrivals: Callable[[], bool] = lambda: True,
     ) -> None:
         """Hand it its collaborators.
 
@@ -74,6 +76,8 @@ class Describe(Stage):
             on_vanished: told of a pending file that was not there any more when its turn came.
             workers: decode processes; twice as many files are in flight.
             on_crash: see Stage.
+            allow_backlog: whether what a scan found may be read now.
+            allow_arrivals: whether what has just arrived may be.
         """
         super().__init__("describe", on_crash)
         self._library = library
@@ -88,7 +92,14 @@ class Describe(Stage):
         self._reading = 0  # how many files the pool has
         self._resume_at_s = 0.0  # no worker could be started
         self._results: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
-        self._pending = Pending(library=library, clock=clock, root_path=root_path, has_room=has_room)
+        self._pending = Pending(
+            library=library,
+            clock=clock,
+            root_path=root_path,
+            has_room=has_room,
+            allow_backlog=allow_backlog,
+            allow_arrivals=allow_arrivals,
+        )
         self._claims = Claims(library)
         self._catalogue = Catalogue(
             previews=previews,

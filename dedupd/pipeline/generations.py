@@ -42,6 +42,7 @@ class Generations(Stage):
         on_suggested: Callable[[], None],
         on_larger: Callable[[VectorIndex], None],
         on_crash: OnCrash,
+        allow_backlog: Callable[[], bool] = lambda: True,
     ) -> None:
         """Hand it its collaborators.
 
@@ -55,6 +56,7 @@ class Generations(Stage):
             on_suggested: told that pairs wait to be looked at.
             on_larger: told of an index that has become larger by some thousands.
             on_crash: see Stage.
+            allow_backlog: whether models may work now.
         """
         super().__init__("generations", on_crash)
         self._library = library
@@ -65,6 +67,7 @@ class Generations(Stage):
         self._is_settled = is_settled
         self._on_suggested = on_suggested
         self._on_larger = on_larger
+        self._allow_backlog = allow_backlog
         self._news = threading.Event()
         self._lock = threading.Lock()
         self._removed: list[ContentId] = []
@@ -138,7 +141,7 @@ class Generations(Stage):
         self._news.clear()
         self._drop_removed()
         try:
-            has_worked = self._load() or self._advance()
+            has_worked = self._load() or (self._allow_backlog() and self._advance())
         except CancelledError:  # the decode workers stopped under us
             if not self.is_stopping:
                 raise

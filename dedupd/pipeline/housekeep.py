@@ -9,11 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from blake3 import blake3
+
 from dedupd.core.ports import Library, PreviewCache
-from dedupd.core.records import ContentId, FileRecord, FileStage, RootRecord, RootState
+from dedupd.core.records import ContentId, FilePath, FileRecord, FileStage, ProblemCode, RootRecord, RootState, Sequence
 
 _CHUNK = 256  # rows a transaction, so that the flow never waits long
 _DAY_NS = 86_400 * 1_000_000_000
+
+_DECODERS = "decoders"  # the store's cursor that says by which decoders what is set aside was looked at
+# What another version of a decoder, or another limit, may well read. The rest lies with the file or the disk.
+_OF_THE_DECODER = frozenset({
+    ProblemCode.NOT_AN_IMAGE,
+    ProblemCode.UNSUPPORTED,
+    ProblemCode.DAMAGED,
+    ProblemCode.TOO_LARGE,
+    ProblemCode.TOO_MANY_PIXELS,
+    ProblemCode.TIMEOUT,
+    ProblemCode.DECODER_DIED,
+    ProblemCode.NOT_DESCRIBED,
+})  # fmt: skip
 
 
 def retry_set_aside(library: Library, now_ns: int) -> int:
@@ -29,13 +44,35 @@ def retry_set_aside(library: Library, now_ns: int) -> int:
             and f.missing_since_ns is None
             and f.path.root in online
         ]
+    _make_pending(library, due)
+    return len(due)
+
+
+def retry_after_upgrade(library: Library, decoders: str) -> int:
+    """Make files pending again that other decoders than these could not read; returns how many.
+
+    Args:
+        library: the store.
+        decoders: which ones read from now on, with their versions.
+    """
+    tag = Sequence(int.from_bytes(blake3(decoders.encode()).digest(7), "big"))
+    with library.view() as view:
+        if view.cursor(_DECODERS) == tag:
+            return 0
+        due = [f.path for f in view.problems() if f.problem is not None and f.problem.code in _OF_THE_DECODER]
+    _make_pending(library, due)
+    with library.transaction() as txn:  # last: killed before, it is done again
+        txn.set_cursor(_DECODERS, tag)
+    return len(due)
+
+
+def _make_pending(library: Library, due: list[FilePath]) -> None:
     for start in range(0, len(due), _CHUNK):
         with library.transaction() as txn:
             for path in due[start : start + _CHUNK]:
                 record = txn.file(path)
                 if record is not None and record.stage is FileStage.SET_ASIDE:
                     txn.put_file(replace(record, stage=FileStage.PENDING))
-    return len(due)
 
 
 def purge_missing(library: Library, now_ns: int, missing_days: float) -> int:

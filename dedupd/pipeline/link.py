@@ -68,6 +68,7 @@ class Link(Stage):
         self._groups = groups
         self._candidates = candidates
         self._allow_backlog = allow_backlog
+        self._has_held_back = False  # there may be suggested pairs that were not allowed to be looked at
         self._news = threading.Event()
         self._teller = Teller(clock, groups.ties)
         self._removed: set[ContentId] = set()
@@ -116,7 +117,7 @@ class Link(Stage):
         self._news.set()
 
     def _step(self) -> None:
-        if not self._news.wait(_IDLE_WAIT_S):
+        if not (self._news.wait(_IDLE_WAIT_S) or self._has_held_back):
             self._run_asked()
             return
         self._news.clear()
@@ -164,6 +165,9 @@ class Link(Stage):
 
         With the priority of all evidence: behind a backlog this thread would wait, and with it whatever arrives.
         """
+        self._has_held_back = not self._allow_backlog()
+        if self._has_held_back:
+            return False
         with self._library.view() as view:
             pairs = set(view.suggested_pairs(_SUGGESTED_A_TURN))
         if not pairs:

@@ -30,6 +30,8 @@ class Pending:
         clock: Clock,
         root_path: Callable[[RootId], bytes | None],
         has_room: Callable[[], bool],
+        allow_backlog: Callable[[], bool] = lambda: True,
+        allow_arrivals: Callable[[], bool] = lambda: True,
     ) -> None:
         """Hand it its collaborators.
 
@@ -38,11 +40,15 @@ class Pending:
             clock: time.
             root_path: absolute path of a root that may be read now, None while it is suspect or unknown.
             has_room: whether what comes after keeps up; only arrivals are named while not.
+            allow_backlog: whether what a scan found may be read now.
+            allow_arrivals: whether what has just arrived may be.
         """
         self._library = library
         self._clock = clock
         self._root_path = root_path
         self._has_room = has_room
+        self._allow_backlog = allow_backlog
+        self._allow_arrivals = allow_arrivals
         self._arrivals: deque[tuple[FilePath, Origin]] = deque()
         self._backlog: deque[FilePath] = deque()
         self._has_news = True  # pending files may have come since they were last looked up
@@ -67,8 +73,10 @@ class Pending:
 
     def next_path(self) -> tuple[FilePath, Origin] | None:
         """The file to be read next and why, None if there is none now."""
-        if self._arrivals:
+        if self._arrivals and self._allow_arrivals():
             return self._arrivals.popleft()
+        if not self._allow_backlog():
+            return None
         if not self._backlog and self._has_room():
             self._look_up_backlog()
         return (self._backlog.popleft(), Origin.SCAN) if self._backlog else None

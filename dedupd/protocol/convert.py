@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dedupd.core.grouping import Group
+from dedupd.core.manners import Hold
 from dedupd.core.ports import GenerationProgress, Progress, RootProgress, WatchHealth
 from dedupd.core.records import (
     Capture,
@@ -30,6 +31,7 @@ from dedupd.protocol.status import (
     CountsMessage,
     DeviceMessage,
     GenerationMessage,
+    HoldMessage,
     ProblemMessage,
     RootMessage,
     StatusMessage,
@@ -140,7 +142,16 @@ def status_message(progress: Progress, *, sequence: Sequence, version: str) -> S
         indexed=progress.indexed,
         model=progress.model,
         generations=tuple(map(_generation, progress.generations)),
+        hold=hold_message(progress.hold),
     )
+
+
+def hold_message(hold: Hold | None) -> HoldMessage | None:
+    """The wire form of why the backlog waits."""
+    if hold is None:
+        return None
+    until = None if hold.until_ns is None else utc_text(hold.until_ns)
+    return HoldMessage(reason=hold.reason, words=hold.words, until=until)
 
 
 def root_message(progress: RootProgress) -> RootMessage:

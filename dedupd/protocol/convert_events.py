@@ -13,6 +13,7 @@ from dedupd.core.events import (
     Event,
     FileSetAside,
     Match,
+    PauseChanged,
     RootOnline,
     RootSuspect,
     ScanFinished,
@@ -27,6 +28,7 @@ from dedupd.protocol.events import (
     EventMatch,
     EventMessage,
     FileSetAsideEvent,
+    PauseChangedEvent,
     RootOnlineEvent,
     RootSuspectEvent,
     ScanFinishedEvent,
@@ -95,6 +97,9 @@ def event_message(  # noqa: PLR0911 - one for each kind
             return _cleanup_finished(event, fact)
         case CleanedReturned() as fact:
             return _cleaned_returned(event, fact, root_paths)
+        case PauseChanged() as fact:
+            until = None if fact.until_ns is None else utc_text(fact.until_ns)
+            return PauseChangedEvent(sequence=sequence, at=at, at_ns=at_ns, is_paused=fact.is_paused, until=until)
         case _:
             assert_never(event.fact)
 

@@ -135,6 +135,16 @@ class CleanedReturnedEvent(Struct, frozen=True, kw_only=True, tag_field="kind", 
     is_kept_there: bool  # whether that file is still there
 
 
+class PauseChangedEvent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="pause-changed"):
+    """A person paused the backlog, or the pause is over."""
+
+    sequence: int
+    at: str
+    at_ns: int
+    is_paused: bool
+    until: str | None  # null while paused: until somebody resumes
+
+
 class GapEvent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
     """Events after `after` and before `oldest` are no longer kept: ask /v1/report for the whole truth.
 
@@ -155,6 +165,7 @@ EventMessage = (
     | DegradedEvent
     | CleanupFinishedEvent
     | CleanedReturnedEvent
+    | PauseChangedEvent
     | GapEvent
 )
 
@@ -167,5 +178,6 @@ EVENT_KINDS = (
     "degraded",
     "cleanup-finished",
     "cleaned-returned",
+    "pause-changed",
     "gap",
 )

@@ -41,6 +41,12 @@ class RescanRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     roots: tuple[int, ...] | None = None
 
 
+class PauseRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hold up the backlog for so long; null or left out: until it is resumed."""
+
+    for_s: Annotated[float, Meta(gt=0, le=MAX_AGE_S)] | None = None
+
+
 class PictureName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A picture of the library, by one of these; `path_b64` counts where both it and `path` are given.
 

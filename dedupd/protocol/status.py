@@ -75,6 +75,20 @@ class GenerationMessage(Struct, frozen=True, kw_only=True):
     devices: tuple[DeviceMessage, ...]
 
 
+class HoldMessage(Struct, frozen=True, kw_only=True):
+    """Why the backlog waits."""
+
+    reason: str  # "paused", "quiet-hours", "busy"
+    words: str
+    until: str | None  # of a pause that ends by itself
+
+
+class PauseMessage(Struct, frozen=True, kw_only=True):
+    """What holds the backlog up now."""
+
+    hold: HoldMessage | None
+
+
 class StatusMessage(Struct, frozen=True, kw_only=True):
     """How things stand."""
 
@@ -96,6 +110,7 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
     indexed: int
     model: str
     generations: tuple[GenerationMessage, ...] = ()
+    hold: HoldMessage | None = None  # the backlog waits; null: it does not
 
 
 class RootsMessage(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ import msgspec
 
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]
 _Positive = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+_Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+_ClockSpan = Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
@@ -67,6 +69,19 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     on_scan: bool = True  # one summary after a scan that found duplicates
 
 
+class Manners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[manners]: when work that nobody waits for rests. Limits of 0 hold up nothing."""
+
+    quiet: list[_ClockSpan] = []  # "22:00-07:00", local time, every day
+    quiet_arrivals: bool = True  # what arrives is read in quiet hours, too
+    max_cpu_pressure: _Percent = 0.0  # of /proc/pressure/cpu, some avg10
+    max_io_pressure: _Percent = 0.0
+    max_memory_pressure: _Percent = 20.0
+    max_load: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0  # load average of a minute, a core
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0  # added to the daemon's; decode workers add 10 more
+    idle_io: bool = False  # use the disk only when nobody else does
+
+
 class Keep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[keep]: how long things are remembered."""
 
@@ -121,5 +136,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     match: Match = Match()
     models: Models = Models()
     alerts: Alerts = Alerts()
+    manners: Manners = Manners()
     keep: Keep = Keep()
     cleanup: Cleanup = Cleanup()

@@ -22,6 +22,7 @@ from dedupd.core.events import (
     FileSetAside,
     Match,
     Origin,
+    PauseChanged,
     RootOnline,
     RootSuspect,
     ScanFinished,
@@ -119,6 +120,12 @@ class _CleanedReturnedRow(msgspec.Struct, array_like=True, frozen=True, tag="cle
     is_kept_there: bool
 
 
+class _PauseChangedRow(msgspec.Struct, array_like=True, frozen=True, tag="pause-changed"):
+    at_ns: int
+    is_paused: bool
+    until_ns: int | None
+
+
 _EventRow = (
     _DuplicateFoundRow
     | _FileSetAsideRow
@@ -128,6 +135,7 @@ _EventRow = (
     | _DegradedRow
     | _CleanupFinishedRow
     | _CleanedReturnedRow
+    | _PauseChangedRow
 )
 _event_decoder: msgspec.msgpack.Decoder[_EventRow] = msgspec.msgpack.Decoder(_EventRow)
 
@@ -199,6 +207,8 @@ def _row(fact: Fact, at_ns: int) -> _EventRow:  # noqa: PLR0911 - one for each k
                 kept=fact.kept,
                 is_kept_there=fact.is_kept_there,
             )
+        case PauseChanged():
+            return _PauseChangedRow(at_ns, fact.is_paused, fact.until_ns)
         case _:
             assert_never(fact)
 
@@ -257,6 +267,8 @@ def _fact(row: _EventRow) -> Fact:  # noqa: PLR0911 - one for each kind
                 kept=row.kept,
                 is_kept_there=row.is_kept_there,
             )
+        case _PauseChangedRow():
+            return PauseChanged(is_paused=row.is_paused, until_ns=row.until_ns)
         case _:
             assert_never(row)
 

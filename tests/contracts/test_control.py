@@ -13,6 +13,7 @@ from fakes.control import StillControl
 
 from dedupd.core.errors import NotFoundError, RequestError
 from dedupd.core.events import ScanFinished
+from dedupd.core.manners import HoldReason
 from dedupd.core.ports import Activity, Control, Library
 from dedupd.core.records import (
     FilePath,
@@ -206,6 +207,17 @@ def test_a_root_that_is_no_longer_configured_is_forgotten_with_its_files_once(st
         assert not [file for file in view.files() if file.path.root == UNCONFIGURED]
     with pytest.raises(NotFoundError):
         stand.control.forget_root(UNCONFIGURED)
+
+
+def test_a_pause_holds_the_backlog_up_until_it_is_resumed(stand):
+    assert stand.control.progress().hold is None
+    hold = stand.control.pause(None)
+    assert (hold.reason, hold.until_ns) == (HoldReason.PAUSED, None)
+    assert stand.control.progress().hold == hold
+    assert stand.control.pause(3600.0).until_ns is not None
+    assert stand.control.resume() is None
+    assert stand.control.resume() is None
+    assert stand.control.progress().hold is None
 
 
 def test_several_threads_may_ask(stand, wait_until):

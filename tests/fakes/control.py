@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dedupd.core.errors import NotFoundError, RequestError
+from dedupd.core.manners import Hold, HoldReason
 from dedupd.core.ports import Activity, Progress, RootProgress, WatchHealth, WatchState
 from dedupd.core.records import ModelTag, RootId, RootRecord, RootState
 
@@ -23,6 +24,7 @@ class StillControl:
         self.on_rescan: Callable[[], None] = lambda: None
         self.activity = Activity.SCANNING
         self.generations = ()
+        self.hold = None
 
     def progress(self) -> Progress:
         with self._library.view() as view:
@@ -43,7 +45,17 @@ class StillControl:
             indexed=5,
             model=MODEL,
             generations=self.generations,
+            hold=self.hold,
         )
+
+    def pause(self, for_s):
+        until_ns = None if for_s is None else NOW_NS + round(for_s * 1e9)
+        self.hold = Hold(reason=HoldReason.PAUSED, words="paused", until_ns=until_ns)
+        return self.hold
+
+    def resume(self):
+        self.hold = None
+        return self.hold
 
     def rescan(self, roots):
         with self._library.view() as view:

@@ -29,6 +29,7 @@ CHANGES = {  # routes that only admins may use; every other one is open to whoev
     "pause",
     "pin",
     "reject",
+    "resume",
     "undo",
     "unpin",
     "withdraw",
@@ -39,7 +40,6 @@ OPEN_THOUGH_NO_GET = {
     "find",
     "have",
     "rescan",
-    "resume",
     "similar_upload",
 }  # none of them changes anything
 

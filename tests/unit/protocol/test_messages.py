@@ -41,6 +41,8 @@ FACTS = [
         root=RootId(1), root_path=b"/photos", files=1, added=1, changed=0, missing=0, duration_s=1.5
     ),
     core_events.Degraded(what="index", message="rebuilding"),
+    core_events.PauseChanged(is_paused=True, until_ns=10**18),
+    core_events.PauseChanged(is_paused=False),
     core_events.CleanupFinished(
         plan="ab12", run=RunKind.APPLY, done=9, conflicts=1, failed=0, skipped=2, bytes_=10**12, stopped="a reason"
     ),
