@@ -4,7 +4,8 @@
 
 The same pictures come and go all the time, so that the library does not grow and a growth is the daemon's. Looks at all
 of its processes every few seconds; the first part is warming up. The slopes are those of the least squares line
-through the looks after it: memory is the proportional set size, which counts a shared page once.
+through the looks after it. Memory is what belongs to the processes alone (`Pss_Anon`): pages of libraries count for less
+as soon as another program maps them, too.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ def look_at(pid: int, at_s: float, state: Path) -> Look:
     memory_kib = descriptors = threads = processes = 0
     for each in descendants(pid):
         with contextlib.suppress(OSError):  # it ended between two reads
-            memory_kib += kib_of(f"/proc/{each}/smaps_rollup", "Pss:")
+            memory_kib += kib_of(f"/proc/{each}/smaps_rollup", "Pss_Anon:")
             descriptors += len(list(Path(f"/proc/{each}/fd").iterdir()))
             threads += len(list(Path(f"/proc/{each}/task").iterdir()))
             processes += 1
