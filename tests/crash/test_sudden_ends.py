@@ -4,13 +4,10 @@
 """
 
 import os
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
-from fakes.power import FILESYSTEMS, MEMORY, CutDisk, NoSuchDiskError
+from fakes.power import FILESYSTEMS, CutDisk, NoSuchDiskError
 from fakes.sweeps import RECOVERY_S, Cutting, Killing, disturb_actor, disturb_flow
 
 from dedupd.core.cleanup_plan import Action
@@ -20,14 +17,6 @@ CUTS = 3  # of each kind
 SEED = 20261128
 
 pytestmark = pytest.mark.timeout(120 + 4 * KILLS)
-
-
-@pytest.fixture
-def fast_dir():
-    """On a disk without a disk behind it: what a kill leaves is the same there."""
-    folder = Path(tempfile.mkdtemp(prefix="dedupd-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -365,12 +365,15 @@ class Known:
 
 
 class Bench:
-    def __init__(self, tmp_path, *, roots=("photos",), ignore=(), lister=None, index=None, settle_limit=100_000):
+    def __init__(
+        self, tmp_path, *, roots=("photos",), ignore=(), lister=None, index=None, settle_limit=100_000, around=None
+    ):
         self.tmp_path = tmp_path
+        self._around = around or (lambda _port, part: part)  # what stands between the stages and each port
         self.clock = HandClock()
-        self.reader = PlayedReader()
+        self.reader = self._around("reader", PlayedReader())
         self.larger = []  # indexes that were said to have become larger
-        self.embedder = PlayedEmbedder()
+        self.embedder = self._around("embedder", PlayedEmbedder())
         self.further = []  # models beside it: (name, embedder); what is put here counts from the next opening on
         self.changes = ScriptedChanges()
         self.ignore = ignore
@@ -386,10 +389,13 @@ class Bench:
 
     def open(self):
         """Build everything on the state directory, as a start of the daemon does."""
-        self.library = LmdbLibrary(self.tmp_path / "state", map_bytes=1 << 30)
-        self.previews = DiskPreviewCache(self.tmp_path / "state" / "previews")
-        self.lister = self._lister or LocalLister(IgnoreRules([os.fsencode(glob) for glob in self.ignore]))
-        self.index = self.opened_index()
+        around = self._around
+        self.library = around("library", LmdbLibrary(self.tmp_path / "state", map_bytes=1 << 30))
+        self.previews = around("previews", DiskPreviewCache(self.tmp_path / "state" / "previews"))
+        self.lister = around(
+            "lister", self._lister or LocalLister(IgnoreRules([os.fsencode(glob) for glob in self.ignore]))
+        )
+        self.index = around("index", self.opened_index())
         self.groups = GroupBook(self.library)
         self.groups.load()
         self.rates = Rates()
