@@ -4,7 +4,7 @@
 
 The same pictures come and go all the time, so that the library does not grow and a growth is the daemon's. Looks at all
 of its processes every few seconds; the first part is warming up. The slopes are those of the least squares line
-through the looks after it. Memory is what belongs to the processes alone (`Pss_Anon`): pages of libraries count for less
+through the looks after it. Memory is what belongs to the processes alone (`Pss_Anon`): a library's pages count for less
 as soon as another program maps them, too.
 """
 
