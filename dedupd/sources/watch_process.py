@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import select
@@ -25,14 +26,17 @@ from pathlib import Path
 
 from dedupd.core.ignore_rules import IgnoreRules
 from dedupd.sources.dirty_set import DirtySet
-from dedupd.sources.inotify_root import RootObserver
+from dedupd.sources.inotify_root import RootObserver, RootWatchGroup
 from dedupd.sources.mounts import Mount, is_below, is_network_filesystem, mount_of, read_mounts
 from dedupd.sources.watch_wire import Dirty, Frames, Health, Message, Ready, RootHealth, Watch, WatchedRoot, frame
 
 FLUSH_INTERVAL_S = 0.05  # the first change after a quiet time goes out at once, a storm at most this often
 RECEIVE_BYTES = 65_536
 
+_Identity = tuple[int, int, bool]  # st_dev, st_ino, whether it may be read
+
 _MAX_USER_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+_MAX_USER_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _log = logging.getLogger(__name__)
@@ -47,7 +51,7 @@ class RootWatch:
         self._dirty = dirty
         self._path = root.path  # without symlinks once placed
         self._observer: RootObserver | None = None
-        self._seen: tuple[int, int] | None = None  # (st_dev, st_ino) of what is watched
+        self._seen: _Identity | None = None  # what is watched
         self._is_polled = False
         self._trouble = ""
         self._past_overflows = 0  # of observers that ended
@@ -64,13 +68,13 @@ class RootWatch:
             return
         self._seen = _identity(self._path)
         if self._seen is None:
-            self._trouble = "the directory is not there; watching begins when it is"
+            self._trouble = "the directory is not there or does not answer; watching begins when it does"
             return
         try:
             self._observer = RootObserver(root=self.root.id, path=self._path, ignore=self._ignore, dirty=self._dirty)
             self._observer.watch()
         except OSError as error:
-            self._trouble = f"cannot be watched, only polled: {error.strerror or error}"
+            self._trouble = f"cannot be watched, only polled: {_remedy(error)}"
             self.end()
 
     def check(self, mounts: list[Mount]) -> None:
@@ -87,7 +91,15 @@ class RootWatch:
                 self.place(mounts)
                 if self._observer is not None:
                     self._mark_all()
-        elif group.lost_events:
+        else:
+            try:
+                self._repair(group)
+            except OSError:  # the root broke in this moment; the other roots' watches must not end with it
+                self._place_again(mounts)
+
+    def _repair(self, group: RootWatchGroup) -> None:
+        """Add the watches that an overflow or a limit cost. OSError: the root cannot be watched."""
+        if group.lost_events:
             _log.warning("queue-overflowed root=%r overflows=%d", self.root.path, group.overflows)
             group.catch_up()
             self._mark_all()
@@ -226,17 +238,31 @@ class Watcher:
             self._parent.sendall(frame(message))
 
 
-def _identity(path: bytes) -> tuple[int, int] | None:
-    """(st_dev, st_ino) of a directory, or None when there is none that can be told."""
+def _identity(path: bytes) -> _Identity | None:
+    """What directory is there and whether it may be read; None when there is none that can be told.
+
+    A dead disk fails already here, or answers from memory. Losing the permission raises no event that is listened to.
+    """
     try:
         fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         facts = os.fstat(fd)
+    except OSError:
+        return None
     finally:
         os.close(fd)
-    return facts.st_dev, facts.st_ino
+    return facts.st_dev, facts.st_ino, os.access(path, os.R_OK | os.X_OK, effective_ids=True)
+
+
+def _remedy(error: OSError) -> str:
+    """Why a root cannot be watched, with what to do where a person can do something."""
+    words = error.strerror or str(error)
+    if error.errno != errno.EMFILE:
+        return words
+    limit = int(_MAX_USER_INSTANCES.read_bytes())
+    return f"{words}; raise the limit with: sysctl fs.inotify.max_user_instances={max(512, 2 * limit)}"
 
 
 def _unwatched_message(unwatched: int, *, is_limit: bool) -> str:
