@@ -2,36 +2,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from fakes.progress import DEVICE, GENERATION, PROGRESS, root
 
 from dedupd.api.metrics import metrics_text
-from dedupd.core.ports import Activity, Counts, DeviceProgress, GenerationProgress, Progress, RootProgress
-from dedupd.core.records import ModelTag, RootId, RootRecord, RootState
+from dedupd.core.manners import Hold, HoldReason
+from dedupd.core.records import RootState
 
 LINE = re.compile(r'^([a-z_:][a-z0-9_:]*)(\{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+\})? (-?[0-9.e+]+)$')
-DEVICE = DeviceProgress(
-    name="cuda:0", title="A GPU", images_per_s=812.5, utilisation=0.97, batch_size=64, dtype="bfloat16", trouble=""
-)
-GENERATION = GenerationProgress(
-    name="someone/model", model=ModelTag("vit-16-1"), done=3, total=5, set_aside=0, is_serving=False,
-    is_configured=True, images_per_s=800.0, eta_s=None, trouble="", devices=(DEVICE,),
-)  # fmt: skip
-
-
-def root(path: bytes, state=RootState.ONLINE) -> RootProgress:
-    record = RootRecord(
-        id=RootId(1), path=path, identity=None, state=state, state_reason="", last_full_scan_ns=None, added_at_ns=1
-    )
-    return RootProgress(root=record, health=None, files=7, others={}, is_scanning=True)
-
-
-PROGRESS = Progress(
-    activity=Activity.IDLE, started_at_ns=1_500_000_000, roots=(root(b"/photos"),), read_total=4_294_967_297,
-    counts=Counts(
-        files=9, files_pending=1, files_set_aside=2, files_missing=3, contents=5, contents_unlinked=0, edges=4, events=6
-    ),
-    decoded_total=8, compared_total=4, images_per_s=12.5, eta_s=None, degraded=("x",), workers=2, index_kind="exact",
-    indexed=5, model=ModelTag("t"),
-)  # fmt: skip
 
 
 def samples(text: str) -> dict[str, float]:
@@ -81,3 +58,12 @@ def test_devices_tell_their_rate_and_how_busy_they_are_where_that_is_known():
     assert found['dedupd_device_utilisation_ratio{model="someone/model",device="cuda:0"}'] == 0.97
     assert 'dedupd_device_utilisation_ratio{model="someone/model",device="cpu"}' not in found
     assert found['dedupd_device_left_out{model="someone/model",device="cpu"}'] == 1
+
+
+def test_why_the_backlog_waits_is_told():
+    hold = Hold(reason=HoldReason.QUIET, words="quiet hours")
+    found = samples(metrics_text(replace(PROGRESS, hold=hold), "1"))
+    held = {name: value for name, value in found.items() if name.startswith("dedupd_backlog_held")}
+    assert held == {
+        f'dedupd_backlog_held{{reason="{reason}"}}': float(reason is HoldReason.QUIET) for reason in HoldReason
+    }
