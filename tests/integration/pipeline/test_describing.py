@@ -6,7 +6,7 @@ import blake3
 
 from dedupd.core.events import DuplicateFound, FileSetAside
 from dedupd.core.records import FileStage, ProblemCode, RootState
-from dedupd.pipeline.housekeep import retry_set_aside, sweep_orphans
+from dedupd.pipeline.housekeep import retry_after_upgrade, retry_set_aside, sweep_orphans
 
 
 def set_aside(bench):
@@ -202,6 +202,23 @@ def test_a_truncated_file_is_tried_after_1_5_and_30_minutes_then_daily_and_told_
     assert [round(wait) for wait in waits] == [60, 300, 1800, 86_400, 86_400]
     assert bench.record("half.jpg").attempts == 6
     assert set_aside(bench) == [("half.jpg", ProblemCode.TRUNCATED)]
+
+
+def test_what_a_decoder_could_not_read_is_tried_again_by_another_one_once(bench):
+    bench.write("broken.jpg", "killer")
+    bench.write("half.jpg", "truncated")
+    bench.scan()
+    bench.read()
+    assert retry_after_upgrade(bench.library, "pillow 12") == 1, "a store that never said by which"
+    bench.read()
+    assert retry_after_upgrade(bench.library, "pillow 12") == 0
+    assert bench.record("broken.jpg").stage is FileStage.SET_ASIDE
+    assert retry_after_upgrade(bench.library, "pillow 13") == 1
+    assert bench.record("broken.jpg").stage is FileStage.PENDING
+    assert bench.record("half.jpg").stage is FileStage.SET_ASIDE, "that lies with the file, and is tried by the clock"
+    bench.read()
+    assert retry_after_upgrade(bench.library, "pillow 13") == 0
+    assert len(set_aside(bench)) == 2, "told once each"
 
 
 def test_a_file_that_grows_in_pauses_is_told_once_and_heals(bench):
