@@ -22,6 +22,7 @@ from dedupd.pipeline.register import Register
 from dedupd.pipeline.roots import RootBook
 from dedupd.pipeline.scans import Scans
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
+from dedupd.pipeline.watch_trouble import WatchTrouble
 
 _IDLE_WAIT_S = 0.5
 _RECHECK_SUSPECT_S = 5.0
@@ -92,6 +93,7 @@ class Intake(Stage):
         self._stat_of = stat_of
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._next_recheck_s = 0.0
+        self._watch_trouble = WatchTrouble(library, clock)
         self._is_busy = False  # at a step that has something to do
         self._directories = KnownDirectories()  # the register adds to them, the others ask
         self._register = Register(
@@ -269,10 +271,11 @@ class Intake(Stage):
             return None  # the next listing finds it again
 
     def _recheck_roots(self) -> None:
-        """Look whether a root that was not believed is itself again."""
+        """Look whether a root that was not believed is itself again, and how all are watched."""
         if self._clock.monotonic_s() < self._next_recheck_s:
             return
         self._next_recheck_s = self._clock.monotonic_s() + _RECHECK_SUSPECT_S
         for root in self._roots.watched():
             if root.state is not RootState.ONLINE and self._roots.check(root.id) is not None:
                 self._scans.begin(root.id, b"", is_arrival=False)
+        self._watch_trouble.look(self._changes.health(), believed=self._roots.online)

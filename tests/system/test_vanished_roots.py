@@ -42,9 +42,7 @@ def without_override():
 
 def files_in(scene):
     """What can be seen in a scene's roots; nothing where they cannot be read."""
-    return sorted(
-        os.path.join(place, name) for root in scene.roots for place, _, names in os.walk(root) for name in names
-    )
+    return sorted(f"{place}/{name}" for root in scene.roots for place, _, names in os.walk(root) for name in names)
 
 
 @pytest.fixture(scope="module")
