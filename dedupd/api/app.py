@@ -35,13 +35,13 @@ from dedupd.api.openapi import describe_api
 from dedupd.api.peer import peer_in
 from dedupd.api.pictures import PictureAnswers, PictureReads, relations_down_to
 from dedupd.api.report_source import ReportSource
-from dedupd.api.routes import CLEANUP_ROUTES, LIBRARY_ROUTES, RouteSpec
+from dedupd.api.routes import CLEANUP_ROUTES, LIBRARY_ROUTES, TAR, RouteSpec
 from dedupd.api.runs import RunStreams
 from dedupd.api.similarity import SimilarAnswers
 from dedupd.api.standing import StandingAnswers
 from dedupd.api.upload import UploadSlots, receive_image, receive_pair
 from dedupd.core.cleanup_ports import Cleanup
-from dedupd.core.errors import AccessError, DedupdError, NotFoundError, RequestError
+from dedupd.core.errors import AccessError, DedupdError, DegradedError, NotFoundError, RequestError
 from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache, SimilarPictures
 from dedupd.core.records import ContentId
 from dedupd.protocol.requests import (
@@ -93,6 +93,7 @@ class Application:
         cleanup: Cleanup | None = None,
         admins: Admins | None = None,
         quarantine_s: float = _QUARANTINE_S,
+        make_backup: Callable[[], Iterator[bytes]] | None = None,
     ) -> None:
         """Bind the ports.
 
@@ -102,9 +103,12 @@ class Application:
             max_image_bytes: of one picture that is sent.
             cleanup: None: this daemon does no clean-up, and says so.
             admins: who may change something; None: root and the daemon's own user.
+            make_backup: copies the state at once and gives the copy in pieces; None: there is nothing to copy.
             quarantine_s: how long files stay in the quarantine; only told.
         """
         self._stopping = threading.Event()
+        self._make_backup = make_backup
+        self._backup_limiter = anyio.CapacityLimiter(1)
         self._standing = StandingAnswers(library=library, control=control)
         reads = PictureReads(reader, self._stopping)
         self._pictures = PictureAnswers(library=library, reader=reader, matcher=matcher, groups=groups, reads=reads)
@@ -227,6 +231,13 @@ class Application:
     async def _resume(self, request: Request) -> Response:
         query_of(request, NoQuery)
         return json_answer(await run_in_threadpool(self._standing.resume))
+
+    async def _backup(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        if self._make_backup is None:
+            raise DegradedError("This daemon keeps nothing that could be backed up.")
+        pieces = await anyio.to_thread.run_sync(self._make_backup, limiter=self._backup_limiter)
+        return StreamingResponse(pieces, media_type=TAR)
 
     async def _have(self, request: Request) -> Response:
         query_of(request, NoQuery)

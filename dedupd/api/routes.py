@@ -36,6 +36,7 @@ from dedupd.protocol.status import (
     StatusMessage,
 )
 
+TAR = "application/x-tar"
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
 
@@ -173,6 +174,15 @@ LIBRARY_ROUTES = (
         summary="End a pause; answers with what holds the backlog up all the same",
         answer=PauseMessage,
         right="pause the backlog",
+    ),
+    RouteSpec(
+        name="backup",
+        method="GET",
+        path="/v1/backup",
+        summary="What cannot be derived again, as one tar file",
+        answer=None,
+        media_types=(TAR,),
+        right="take a backup",
     ),
     RouteSpec(
         name="find",

@@ -41,7 +41,7 @@ def event_line(event: EventMessage) -> str:
     return escaped(f"{event.sequence:>8}  {when:<19}  {_story(event)}")
 
 
-def _story(event: EventMessage) -> str:  # noqa: PLR0911 - one for each kind
+def _story(event: EventMessage) -> str:  # noqa: C901, PLR0911 - one for each kind
     match event:
         case DuplicateFoundEvent():
             first, *more = event.matches

@@ -114,6 +114,16 @@ class Client(Exchanges):
         """End a pause; what holds the backlog up all the same."""
         return self._ask("DELETE", "/v1/pause", PauseMessage)
 
+    def backup_pieces(self) -> Iterator[bytes]:
+        """A backup's bytes as they come."""
+        with closing(self._connect(_PICTURE_TIMEOUT_S)) as connection:
+            response = self._exchange(connection, "GET", "/v1/backup")
+            try:
+                while piece := response.read(_PIECE_BYTES):
+                    yield piece
+            except (http.client.HTTPException, OSError) as error:
+                raise lost(error) from error
+
     def find(self, picture: IO[bytes], *, pixels: bool = False) -> FindMessage:
         """What the library holds of a picture; PictureRefusedError where it cannot be read.
 

@@ -35,6 +35,7 @@ examples:
   dedupd run ~/Pictures                             keep watching; ask with `dedupctl status`
   dedupd run --config /etc/dedupd/dedupd.toml       the same for a server
   dedupd check                                      verify every record of the store
+  dedupd backup /backup/dedupd.tar                  keep what cannot be derived again; `dedupd restore` takes it back
   dedupd models pull google/siglip2-base-patch16-naflex   fetch a vision model; `dedupd models list` shows them
 
 exit codes: 0 done, 1 error, 64 wrong use, 65 store or model damaged, 69 hub unreachable, 74 cannot write,
@@ -101,6 +102,17 @@ def make_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", parents=[common], help="verify every record of the store; needs no daemon")
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
     check.add_argument("--system", action="store_true", help="check the service's store")
+
+    backup = commands.add_parser(
+        "backup", parents=[common], help="copy what cannot be derived again into one file, while the daemon runs or not"
+    )
+    backup.add_argument("file", type=Path, metavar="FILE", help="a new tar file")
+    backup.add_argument("--socket", type=Path, metavar="PATH", help="where the daemon listens")
+    backup.add_argument("--system", action="store_true", help="the service's state and socket")
+
+    restoring = commands.add_parser("restore", parents=[common], help="fill an empty state directory from a backup")
+    restoring.add_argument("file", type=Path, metavar="FILE", help="what `dedupd backup` wrote")
+    restoring.add_argument("--system", action="store_true", help="the service's state directory")
 
     calibration = commands.add_parser(
         "calibrate",
@@ -228,6 +240,27 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     return run_calibration(settings, state_dir, pictures=arguments.pictures, as_json=arguments.json)
 
 
+def _backup(arguments: argparse.Namespace) -> int:
+    from dedupd.daemon.backup import back_up  # noqa: PLC0415 - `--help` needs no store
+
+    settings = _settings(arguments)
+    named = arguments.socket or settings.socket
+    socket = Path(named).expanduser() if named else socket_path_for(is_system=arguments.system)
+    size_bytes = back_up(_state_dir(arguments, settings), socket, arguments.file)
+    print(f"{arguments.file}: {size_bytes:,} bytes")
+    if settings.cleanup.actor_socket:
+        print("The journal of the actor's own unit is not in it: back up /var/lib/dedupd-actor as well.")
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from dedupd.daemon.backup import restore  # noqa: PLC0415 - `--help` needs no store
+
+    report = restore(arguments.file, _state_dir(arguments, _settings(arguments)))
+    print(f"{report.directory}: restored and checked, {sum(report.rows.values()):,} records, nothing wrong")
+    return 0
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from dedupd.store.check import check  # noqa: PLC0415 - `--help` needs no store
 
@@ -266,6 +299,8 @@ _COMMANDS = {
     "scan": _scan,
     "actor": _actor,
     "check": _check,
+    "backup": _backup,
+    "restore": _restore,
     "calibrate": _calibrate,
     "models": _models,
 }

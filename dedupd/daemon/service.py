@@ -9,9 +9,11 @@ import gc
 import logging
 import os
 import signal
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +25,7 @@ from dedupd.api.server import ApiServer
 from dedupd.core.errors import ConfigError, StopError
 from dedupd.core.ignore_rules import IgnoreRules
 from dedupd.daemon.alerting import make_alert_watcher
+from dedupd.daemon.backup import backup_pieces
 from dedupd.daemon.build import Engine, build_engine
 from dedupd.daemon.clean_up import make_clean_up
 from dedupd.daemon.control import DaemonControl
@@ -134,6 +137,7 @@ class Service:
             cleanup=clean_up.cleanup,
             admins=Admins.named(cleaning.admins),
             quarantine_s=cleaning.quarantine_days * 86_400,
+            make_backup=partial(_backup, engine),
         )
         server = ApiServer(app, listening.socket)
         alerts = make_alert_watcher(self._options.settings.alerts, engine)
@@ -211,6 +215,22 @@ class Service:
         _log.info("config.reloaded %s", fields(roots=len(roots)))
         self._notifier.ready(f"watching {len(roots)} folders")
         return next_alerts
+
+
+def _backup(engine: Engine) -> Iterator[bytes]:
+    """Copy the store at once, into a file without a name; give it and what belongs to it in pieces."""
+    store = tempfile.TemporaryFile(dir=engine.state_dir)  # noqa: SIM115 - closed when the pieces are through
+    try:
+        engine.library.copy_to(store)
+    except BaseException:
+        store.close()
+        raise
+
+    def pieces() -> Iterator[bytes]:
+        with store:
+            yield from backup_pieces(engine.state_dir, store)
+
+    return pieces()
 
 
 def _refuse_unknown(engine: Engine, roots: tuple[Path, ...]) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import lmdb
 
@@ -96,6 +97,15 @@ class LmdbLibrary:
             finally:
                 self._writing_thread = None
             self._ring(last_event)
+
+    def copy_to(self, out: IO[bytes]) -> None:
+        """Write a consistent copy of the LMDB file while everything goes on; it is a view for as long as it takes."""
+        self._refuse_if_ended()
+        try:
+            self._store.env.copyfd(out.fileno(), compact=True)
+        except lmdb.Error as error:
+            self._refuse_if_ended()
+            raise reading_error(error, self._store.directory) from error
 
     def wait_for_events(self, after: Sequence, timeout_s: float) -> bool:
         """True as soon as an event newer than `after` is committed; False at the timeout or when the library ends."""
