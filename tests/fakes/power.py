@@ -12,6 +12,7 @@ import os
 import shutil
 import struct
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 _SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32): EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN
@@ -21,6 +22,7 @@ _MAKERS = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
     "xfs": ["mkfs.xfs", "-q", "-f"],
 }
+_OPTIONS = {"ext4": "loop", "xfs": "loop,nouuid"}
 FILESYSTEMS = tuple(_MAKERS)
 MEMORY = Path("/dev/shm")  # where the image lies: what a sync costs is not the point here
 
@@ -40,7 +42,7 @@ class CutDisk:
         if maker is None:
             raise NoSuchDiskError(f"{command} is not installed")
         folder = MEMORY if _has_room(MEMORY) else mount.parent
-        self._image = folder / f"dedupd-power-{os.getpid()}-{kind}"
+        self._image = folder / f"dedupd-power-{os.getpid()}-{kind}.0"
         self._kind = kind
         self.mount = mount
         mount.mkdir(exist_ok=True)
@@ -55,7 +57,7 @@ class CutDisk:
 
     def switch_on(self) -> None:
         """Mount it; the filesystem replays its journal."""
-        _run("mount", "-t", self._kind, "-o", "loop", self._image, self.mount)
+        _run("mount", "-t", self._kind, "-o", _OPTIONS[self._kind], self._image, self.mount)
         self._fd = os.open(self.mount, os.O_RDONLY | os.O_DIRECTORY)
 
     def cut(self) -> None:
@@ -63,13 +65,22 @@ class CutDisk:
         fcntl.ioctl(self._fd, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
 
     def switch_off(self) -> None:
-        """Unmount it; nobody may use it any more."""
+        """Unmount it; nobody may use it any more.
+
+        What it holds goes to another file. A mount namespace that was made meanwhile (by a service, a container) keeps
+        the filesystem that was shut down, and mounting the same file again would give that one.
+        """
         os.close(self._fd)
         _run("umount", self.mount)
+        fresh = self._image.with_suffix(f".{1 + int(self._image.suffix[1:])}")
+        _run("cp", "--sparse=always", self._image, fresh)
+        self._image.unlink()
+        self._image = fresh
 
     def close(self) -> None:
         """Leave nothing behind."""
-        os.close(self._fd)
+        with suppress(OSError):
+            os.close(self._fd)
         subprocess.run(["umount", "-l", self.mount], check=False)
         self._image.unlink()
 
