@@ -102,6 +102,9 @@ def make_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", parents=[common], help="verify every record of the store; needs no daemon")
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
     check.add_argument("--system", action="store_true", help="check the service's store")
+    check.add_argument(
+        "--repair", action="store_true", help="make what is derived anew; refused where anything else is wrong"
+    )
 
     backup = commands.add_parser(
         "backup", parents=[common], help="copy what cannot be derived again into one file, while the daemon runs or not"
@@ -262,10 +265,17 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from dedupd.store.check import check  # noqa: PLC0415 - `--help` needs no store
+    from dedupd.store import check, repair  # noqa: PLC0415 - `--help` needs no store
 
     state_dir = _state_dir(arguments, _settings(arguments))
-    report = check(state_dir)
+    if arguments.repair:
+        repaired = repair(state_dir)
+        report = repaired.after
+        if repaired.has_repaired and not arguments.json:
+            found = len(repaired.before.findings) + repaired.before.findings_left_out
+            print(f"{report.directory}: {found:,} findings, all of them in what is derived; that was made anew")
+    else:
+        report = check(state_dir)
     if arguments.json:
         print(msgspec.json.encode(_check_message(report)).decode())
         return 0 if report.is_clean else _STORE_DAMAGED
@@ -277,8 +287,8 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"  … and {report.findings_left_out:,} more")
     if not report.is_clean:
         print(
-            "The store is damaged. Your photos are not: dedupd only reads them. Move the state directory away and "
-            "start again; it will be built anew from the photos."
+            "The store is damaged. Your photos are not: dedupd only reads them. `dedupd check --repair` makes anew what "
+            "can be derived. Else restore a backup, or move the state directory away: it is built anew from the photos."
         )
     return 0 if report.is_clean else _STORE_DAMAGED
 

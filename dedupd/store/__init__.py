@@ -8,5 +8,6 @@ from __future__ import annotations
 from dedupd.store.check import CheckReport, Finding, check
 from dedupd.store.library import LmdbLibrary
 from dedupd.store.preview_cache import DiskPreviewCache
+from dedupd.store.repair import RepairReport, repair
 
-__all__ = ["CheckReport", "DiskPreviewCache", "Finding", "LmdbLibrary", "check"]
+__all__ = ["CheckReport", "DiskPreviewCache", "Finding", "LmdbLibrary", "RepairReport", "check", "repair"]

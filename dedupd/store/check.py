@@ -75,9 +75,14 @@ def check(state_dir: Path) -> CheckReport:
                 was_closed_cleanly=False,
             )
         with opened_for_reading(directory) as (env, tables), env.begin() as txn:
-            return _Inspection(txn, tables).report(directory)
+            return inspect(txn, tables, directory)
     finally:
         os.close(lock_fd)
+
+
+def inspect(txn: lmdb.Transaction[bytes], tables: Tables, directory: Path) -> CheckReport:
+    """What an open transaction shows, every record and every cross reference."""
+    return _Inspection(txn, tables).report(directory)
 
 
 class _Inspection(LmdbView):

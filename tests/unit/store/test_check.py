@@ -35,7 +35,7 @@ from dedupd.core.records import (
     Sequence,
 )
 from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
-from dedupd.store import LmdbLibrary, check
+from dedupd.store import LmdbLibrary, check, repair
 from dedupd.store.environment import Tables
 from dedupd.store.frame import framed
 
@@ -265,3 +265,49 @@ def test_bit_rot_is_an_error_when_the_record_is_read_and_when_it_is_changed(with
     with library.transaction() as txn, pytest.raises(StoreDamagedError):
         txn.remove_file(PATH)
     library.close()
+
+
+# ------------------------------------------------------------------------------------------------------------- repair
+
+
+def everything(state_dir: Path) -> dict[str, list[tuple[bytes, bytes]]]:
+    return {table: rows_of(state_dir, table) for table in TABLES if table != "meta"}
+
+
+REBUILT = sorted({*DERIVED, "present_files", "digests"})
+
+
+@pytest.mark.parametrize("table", REBUILT)
+def test_what_is_derived_is_made_anew_as_it_was(state_dir: Path, table: str) -> None:
+    before = everything(state_dir)
+    for key, _ in rows_of(state_dir, table):
+        change(state_dir, table, key, None)
+    change(state_dir, table, b"\x00" * 23, b"")
+    report = repair(state_dir)
+    assert report.has_repaired
+    assert report.after.is_clean
+    assert everything(state_dir) == before
+    assert not repair(state_dir).has_repaired
+
+
+def test_a_repair_throws_the_snapshot_away(state_dir: Path) -> None:
+    (state_dir / "index").mkdir()
+    assert not repair(state_dir).has_repaired
+    assert (state_dir / "index").is_dir()
+    change(state_dir, "inodes", b"\x00" * 24, b"")
+    repair(state_dir)
+    assert not (state_dir / "index").exists()
+
+
+@pytest.mark.parametrize("table", ["roots", "contents", "vectors", "edges", "directories"])
+@pytest.mark.parametrize("is_flipped", [True, False])
+def test_what_cannot_be_derived_is_refused_and_nothing_is_changed(
+    state_dir: Path, table: str, is_flipped: bool
+) -> None:
+    key, value = rows_of(state_dir, table)[0]
+    change(state_dir, table, key, value[:-1] + bytes([value[-1] ^ 1]) if is_flipped else None)
+    change(state_dir, "inodes", b"\x00" * 24, b"")
+    before = everything(state_dir)
+    with pytest.raises(StoreDamagedError, match="nothing was changed"):
+        repair(state_dir)
+    assert everything(state_dir) == before
