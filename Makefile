@@ -6,7 +6,7 @@ FOLDER ?=
 CUTS ?= 200
 KILLS ?= 300
 
-.PHONY: run test test-power test-kill check bench completions clean
+.PHONY: run test test-systemd test-power test-kill check bench completions clean
 
 # What is installed is remembered by stamps, so that a second call starts at once.
 $(VENV)/run.stamp: pyproject.toml constraints.txt
@@ -40,6 +40,11 @@ test-power: $(VENV)/dev.stamp
 test-kill: $(VENV)/dev.stamp
 	tests/system-packages
 	DEDUPD_KILLS=$(KILLS) DEDUPD_EVERY_STEP=1 $(BIN)/pytest tests/crash -k 'sudden or every_step or failing_call or daemon_kill'
+
+# The units under a real systemd as PID 1 of its own namespaces; about a minute, needs root, and says so where it cannot.
+test-systemd: $(VENV)/dev.stamp
+	tests/system-packages
+	DEDUPD_TEST_SYSTEMD=1 $(BIN)/pytest -rs tests/systemd
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
