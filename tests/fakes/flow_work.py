@@ -42,6 +42,13 @@ class FlowWork(FlowBench):
             txn.trim_vector_log(keep_from)
         return sequence
 
+    def write(self, name, scene, variant=""):
+        """A photo, there as a whole or not at all whatever happens."""
+        new = super().write(f"new {os.getpid()}", scene, variant, root=self.tmp_path)
+        path = self.photos / name
+        path.parent.mkdir(exist_ok=True)
+        return new.replace(path)
+
     def put_batch(self, number: int) -> str:
         """Write the photos of a batch; returns their folder."""
         folder = f"d{number}"
