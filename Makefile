@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 FOLDER ?=
 CUTS ?= 200
 KILLS ?= 300
+STORM ?= 100000
 
-.PHONY: run test test-systemd test-power test-kill check bench completions clean
+.PHONY: run test test-systemd test-power test-kill test-storm check bench completions clean
 
 # What is installed is remembered by stamps, so that a second call starts at once.
 $(VENV)/run.stamp: pyproject.toml constraints.txt
@@ -45,6 +46,13 @@ test-kill: $(VENV)/dev.stamp
 test-systemd: $(VENV)/dev.stamp
 	tests/system-packages
 	DEDUPD_TEST_SYSTEMD=1 $(BIN)/pytest -rs tests/systemd
+
+# Storms of STORM files under a real daemon: as they come, with the event queue overflowing, and with 20 watches. Ten minutes.
+test-storm: $(VENV)/dev.stamp
+	tests/system-packages
+	mkdir -p build && rm -f build/storm.txt
+	DEDUPD_STORM_FILES=$(STORM) DEDUPD_STORM_FIGURES=build/storm.txt $(BIN)/pytest --timeout=0 -rs tests/system/test_storm.py
+	cat build/storm.txt
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
