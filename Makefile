@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDER ?=
 CUTS ?= 200
+FUZZ_SECONDS ?= 300
 KILLS ?= 300
 STORM ?= 100000
 
-.PHONY: run test test-systemd test-power test-kill test-storm check bench completions clean
+.PHONY: run test test-systemd test-power test-kill test-storm fuzz check bench completions clean
 
 # What is installed is remembered by stamps, so that a second call starts at once.
 $(VENV)/run.stamp: pyproject.toml constraints.txt
@@ -40,7 +41,7 @@ test-power: $(VENV)/dev.stamp
 # Kills the flow and the actor KILLS times each, and once at each step of a run; fails every system call of the store.
 test-kill: $(VENV)/dev.stamp
 	tests/system-packages
-	DEDUPD_KILLS=$(KILLS) DEDUPD_EVERY_STEP=1 $(BIN)/pytest tests/crash -k 'sudden or every_step or failing_call or daemon_kill'
+	DEDUPD_KILLS=$(KILLS) DEDUPD_EVERY_STEP=1 $(BIN)/pytest tests/crash -k 'sudden or every_step or failing_call or daemon'
 
 # The units under a real systemd as PID 1 of its own namespaces; about a minute, needs root, and says so where it cannot.
 test-systemd: $(VENV)/dev.stamp
@@ -53,6 +54,14 @@ test-storm: $(VENV)/dev.stamp
 	mkdir -p build && rm -f build/storm.txt
 	DEDUPD_STORM_FILES=$(STORM) DEDUPD_STORM_FIGURES=build/storm.txt $(BIN)/pytest --timeout=0 -rs tests/system/test_storm.py
 	cat build/storm.txt
+
+$(VENV)/fuzz.stamp: $(VENV)/dev.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	touch $@
+
+# Fuzzes each parser of bytes that others write, FUZZ_SECONDS each. Findings end up in build/fuzz.
+fuzz: $(VENV)/fuzz.stamp
+	PYTHONPATH=tests:. $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ that had been committed is decoded again.
 
 import importlib.util
 import json
+import os
 import random
 import subprocess
 import sys
@@ -15,6 +16,7 @@ _spec = importlib.util.spec_from_file_location("system_conftest", Path(__file__)
 system = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(system)
 make_daemon = system.make_daemon
+ROUNDS = max(1, int(os.environ.get("DEDUPD_KILLS", "0")) // 20)  # of four kills
 
 
 @pytest.fixture
@@ -28,14 +30,15 @@ def photos(tmp_path):
     return folder
 
 
-def test_kill_during_a_scan_finds_each_pair_once_and_decodes_nothing_twice(make_daemon, photos):
+@pytest.mark.parametrize("seed", range(5, 5 + ROUNDS))
+def test_kill_during_a_scan_finds_each_pair_once_and_decodes_nothing_twice(make_daemon, photos, seed):
     undisturbed = make_daemon(photos).start()
     undisturbed.idle(images=36)
     expected = undisturbed.groups()
     assert len(expected) == 12
     undisturbed.kill()
 
-    rng = random.Random(5)
+    rng = random.Random(seed)
     daemon = make_daemon(photos)
     for _ in range(4):
         daemon.start(wait=False)
