@@ -438,3 +438,33 @@ def test_running_out_of_watches_is_partial_names_the_sysctl_polls_and_heals(tmp_
     assert is_recursive == "True"
     assert "watching" in later
     assert "watched_directories=51" in later
+
+
+def test_running_out_of_instances_names_the_sysctl_and_costs_no_other_root_its_watches(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    script = (
+        "import os, sys\n"
+        "from dedupd.core.ignore_rules import IgnoreRules\n"
+        "from dedupd.core.records import RootId, RootRecord, RootState\n"
+        "from dedupd.sources.local_watch import LocalWatch\n"
+        "source = LocalWatch(ignore=IgnoreRules(), poll_interval_s=600, check_interval_s=0.1)\n"
+        "roots = [RootRecord(id=RootId(n), path=os.fsencode(path), identity=None, state=RootState.ONLINE,\n"
+        "                    state_reason='', last_full_scan_ns=None, added_at_ns=0)\n"
+        "         for n, path in enumerate(sys.argv[1:])]\n"
+        "source.start(roots)\n"
+        "for health in source.health(): print(health.state, health.message)\n"
+        "open('/proc/sys/user/max_inotify_instances', 'w').write('9')\n"
+        "while any(health.message for health in source.health()): source.take(0.1)\n"
+        "source.close()\n"
+    )
+    limit = "echo 1 > /proc/sys/user/max_inotify_instances"
+    unshare = ["unshare", "--user", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*unshare, limit], capture_output=True, check=False).returncode != 0:
+        pytest.skip("NOT TESTED: may not make a user namespace with a limit of its own here")
+    command = [*unshare, f'{limit} && exec "$0" "$@"', sys.executable, "-c", script, tmp_path / "one", tmp_path / "two"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.strip() == "watching"
+    assert "sysctl fs.inotify.max_user_instances=" in second
