@@ -131,7 +131,7 @@ def receive_request(sock: socket.socket) -> Request | None:
         return None
     try:
         return _requests.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenTalkError(f"not a request: {error}") from error
 
 
@@ -142,7 +142,7 @@ def receive_reply(sock: socket.socket) -> Reply:
         raise BrokenTalkError("the actor ended")
     try:
         return _replies.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenTalkError(f"not a reply: {error}") from error
 
 

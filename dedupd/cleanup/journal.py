@@ -162,7 +162,7 @@ def _record(number: int, text: bytes) -> Record | None:
     """The record of a line; None where it cannot be believed."""
     if text[:_SUM_DIGITS] != _sum(number, text[_SUM_DIGITS + 1 :]):
         return None
-    with suppress(msgspec.DecodeError):
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # msgspec lets the last two through
         return _DECODER.decode(text[_SUM_DIGITS + 1 :])
     return None
 

@@ -135,7 +135,7 @@ class CleaningClient(Client):
                     yield message
                     if isinstance(message, RunEndMessage):
                         return
-            except (http.client.HTTPException, OSError, msgspec.MsgspecError) as error:
+            except (http.client.HTTPException, OSError, ValueError, msgspec.MsgspecError) as error:
                 raise DaemonUnreachableError(_BROKEN_OFF) from error
         raise DaemonUnreachableError(_BROKEN_OFF)
 

@@ -32,6 +32,7 @@ from dedupd.protocol.requests import (
     SheetFormat,
 )
 from dedupd.protocol.status import (
+    DoctorMessage,
     ForgottenMessage,
     PauseMessage,
     ProblemsMessage,
@@ -60,6 +61,10 @@ class Client(Exchanges):
     def status(self) -> StatusMessage:
         """How things stand."""
         return self._ask("GET", "/v1/status", StatusMessage)
+
+    def doctor(self) -> DoctorMessage:
+        """What stands in the daemon's way on this machine."""
+        return self._ask("GET", "/v1/doctor", DoctorMessage)
 
     def report(self, *, relation: DuplicateRelation = "edited") -> ReportMessage:
         """All groups, whole."""

@@ -47,7 +47,7 @@ class Exchanges:
             content = read_whole(self._exchange(connection, method, route, query=query, body=body))
         try:
             return msgspec.json.decode(content, type=answer)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RequestError(
                 f"The daemon's answer to {method} {route} is not understood: {error}\n"
                 "Is it of another version? `dedupctl version` compares."

@@ -48,4 +48,8 @@ def _compiled(glob: bytes) -> re.Pattern[bytes]:
         raise ValueError(f"the folder {glob.decode(errors='backslashreplace')!r} names nothing; write a path or a name")
     depth = b"" if glob.startswith(b"/") else b"(?s:.*/)?"
     # A folder may really be called "[2019] Norway": what is meant word for word counts as well.
-    return re.compile(depth + b"(?:" + path_regex(bare) + b"|" + re.escape(bare) + rb")(?s:/.*)?\Z")
+    words, below = re.escape(bare), rb")(?s:/.*)?\Z"
+    try:
+        return re.compile(depth + b"(?:" + path_regex(bare) + b"|" + words + below)
+    except re.error:  # "[2019-08] Norway" has a range that runs backwards: it can only be meant word for word
+        return re.compile(depth + b"(?:" + words + below)

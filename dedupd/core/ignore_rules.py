@@ -58,6 +58,7 @@ _LONGEST_SUFFIX_BYTES = 10
 
 _PICTURE_ENDS = frozenset(suffix[1:].encode() for suffix in PICTURE_SUFFIXES)
 _LOOKED_AT = PICTURE_SUFFIXES | {""}
+_MEANS_MORE = re.compile(rb"[\\\[\]^&~|]")  # in a regular expression's set than in a glob's
 _GLOB_SIGNS = re.compile(rb"[*?\[]")
 
 
@@ -103,6 +104,8 @@ class IgnoreRules:
         self._names = frozenset(names) - frozenset(globs)
         self._ends = tuple(glob[1:] for glob in globs if _is_plain(glob[1:]) and glob[:1] == b"*")
         self._starts = tuple(glob[:-1] for glob in globs if _is_plain(glob[:-1]) and glob[-1:] == b"*")
+        for glob in (*globs, *paths):
+            check_ranges(glob)
         shaped = [glob for glob in globs if not (_is_plain(glob.strip(b"*")) and glob.count(b"*") == 1)]
         self._match_glob = re.compile(b"|".join(map(_component_regex, shaped))).fullmatch
         self._match_path = re.compile(b"|".join(map(path_regex, paths))).fullmatch if paths else None
@@ -144,6 +147,14 @@ def path_regex(glob: bytes) -> bytes:
     return b"(?s:" + regex + b")"
 
 
+def check_ranges(glob: bytes) -> None:
+    """Raise ValueError for a glob with a range that runs backwards."""
+    try:
+        re.compile(path_regex(glob))
+    except re.error as error:
+        raise ValueError(f"glob {glob!r}: {error.msg}; write the lower character of a range first") from error
+
+
 def _component_regex(glob: bytes) -> bytes:
     """A glob for one name as a regular expression; `*` and `?` never match a slash.
 
@@ -161,7 +172,7 @@ def _component_regex(glob: bytes) -> bytes:
         elif end > 0:
             members = glob[at + 1 : end]
             negation, members = (b"^", members[1:]) if members.startswith(b"!") else (b"", members)
-            members = members.replace(b"\\", rb"\\").replace(b"[", rb"\[").replace(b"^", rb"\^").replace(b"]", rb"\]")
+            members = _MEANS_MORE.sub(rb"\\\g<0>", members).replace(b"--", rb"-\-")
             regex += b"[" + negation + members + b"]"
             at = end
         else:

@@ -52,7 +52,7 @@ class Checksums:
     def _read(self) -> dict[str, _Known]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Known])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return {}
 
     def _write(self, known: dict[str, _Known]) -> None:

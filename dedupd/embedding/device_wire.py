@@ -115,7 +115,10 @@ def receive(sock: socket.socket, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
     (length,) = _LENGTH.unpack(receive_bytes(sock, _LENGTH.size).data)
     if length > _MAX_MESSAGE_BYTES:
         raise msgspec.DecodeError(f"a message of {length} bytes, over the limit of {_MAX_MESSAGE_BYTES}")
-    return decoder.decode(receive_bytes(sock, length).data)
+    try:
+        return decoder.decode(receive_bytes(sock, length).data)
+    except (UnicodeDecodeError, RecursionError) as error:  # msgspec lets these two through
+        raise msgspec.DecodeError(f"not a message: {error}") from error
 
 
 def receive_bytes(sock: socket.socket, count: int) -> Bytes:

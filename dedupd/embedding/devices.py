@@ -145,7 +145,7 @@ def _ask_torch(python: str) -> Found:
         return msgspec.json.decode(asked.stdout, type=Found)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Found(gpus=[], problem=str(error))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         last_words = asked.stderr.decode(errors="replace").strip().splitlines()[-1:]
         return Found(gpus=[], problem=f"it ended with code {asked.returncode}: {' '.join(last_words)}")
 

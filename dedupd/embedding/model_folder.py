@@ -168,5 +168,5 @@ def _network_in(config: bytes, what: str) -> str:
 def _decode(config: bytes, what: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(config, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{what} cannot be read: {error}. Fetch the model again.") from error

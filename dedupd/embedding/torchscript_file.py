@@ -79,7 +79,7 @@ def read_record(path: Path) -> Record:
         ) from None
     except OSError as error:
         raise ConfigError(f"{beside} cannot be read: {error.strerror}. Check its permissions.") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{beside}: {error}. `dedupd models add {path}` writes it anew.") from error
 
 

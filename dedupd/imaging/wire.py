@@ -195,7 +195,7 @@ def receive(sock: socket.socket, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
         msgspec.DecodeError: not a message of this protocol.
     """
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size))
-    return decoder.decode(_exactly(sock, _checked(length)))
+    return _decoded(decoder, _exactly(sock, _checked(length)))
 
 
 def receive_with_descriptor(sock: socket.socket, decoder: msgspec.msgpack.Decoder[_T]) -> tuple[_T, int | None]:
@@ -204,7 +204,15 @@ def receive_with_descriptor(sock: socket.socket, decoder: msgspec.msgpack.Decode
     if not start:
         raise EOFError
     (length,) = _LENGTH.unpack(start + _exactly(sock, _LENGTH.size - len(start)))
-    return decoder.decode(_exactly(sock, _checked(length))), descriptors[0] if descriptors else None
+    return _decoded(decoder, _exactly(sock, _checked(length))), descriptors[0] if descriptors else None
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[_T], body: bytearray) -> _T:
+    """The message; msgspec lets two errors through that are none of its own, and a hostile worker can cause both."""
+    try:
+        return decoder.decode(body)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"not a message: {error}") from error
 
 
 def _checked(length: int) -> int:

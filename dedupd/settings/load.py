@@ -42,7 +42,7 @@ def parse_settings(text: str, name: str) -> Settings:
     """The settings in a TOML text; `name` is what errors call it."""
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # beside its own: a number of 5,000 digits, brackets 1,000 deep
         raise ConfigError(f"{name} is not valid TOML: {error}.") from error
     try:
         settings = msgspec.convert(tree, Settings)

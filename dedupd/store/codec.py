@@ -93,7 +93,7 @@ def decoded(decoder: msgspec.msgpack.Decoder[_Row], table: str, key: bytes, body
     """
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, ValueError) as error:  # bad msgpack, a wrong type, bad UTF-8
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # bad msgpack, a wrong type, bad UTF-8
         raise DamagedRecordError(table, key, str(error)) from error
 
 
