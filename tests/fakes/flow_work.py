@@ -28,16 +28,21 @@ BATCHES_A_SNAPSHOT = 3
 class FlowWork(FlowBench):
     """The flow in `folder`: photos in `photos`, everything else in `state`."""
 
+    @property
+    def index_folder(self) -> Path:
+        """Where the snapshots are."""
+        return self.tmp_path / "state" / "index"
+
     def opened_index(self):
         """As the daemon opens it."""
-        self.opened = open_index(self.tmp_path / "state" / "index", self.embedder.model, self.library)
+        self.opened = open_index(self.index_folder, self.embedder.model, self.library)
         return self.opened.index
 
     def save_snapshot(self) -> int:
         """As the daemon saves it; returns the sequence that it holds."""
         with self.library.view() as view:
             sequence = view.sequence()
-        keep_from = save_snapshot(self.index, self.tmp_path / "state" / "index", self.embedder.model, sequence)
+        keep_from = save_snapshot(self.index, self.index_folder, self.embedder.model, sequence)
         with self.library.transaction() as txn:
             txn.trim_vector_log(keep_from)
         return sequence
