@@ -20,7 +20,7 @@ from dedupd.core.errors import AccessError, AlreadyRunningError, ConfigError
 _DIRECTORY_MODE = 0o750  # the group may reach the socket, others may not
 _SOCKET_UMASK = 0o117
 _SOCKET_MODE = 0o660  # connecting needs write permission (unix(7))
-BACKLOG = 128
+BACKLOG = 4096  # SOMAXCONN; when a crowd fills the queue, connecting fails at once with EAGAIN (unix(7))
 _LONGEST_PATH_BYTES = 107  # sun_path holds 108 with its NUL (unix(7))
 _CONNECT_TIMEOUT_S = 2.0
 _FIRST_INHERITED_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
