@@ -12,7 +12,7 @@ from pathlib import Path
 from fakes.actor_work import ActorRound, act_on, check_actor
 from fakes.flow_work import check_closed, work_on
 from fakes.forked import Forked
-from fakes.power import CutDisk
+from fakes.power import CutDisk, sync
 
 from dedupd.core.cleanup_plan import Action
 
@@ -78,6 +78,7 @@ def disturb_flow(folder: Path, ending: Killing | Cutting, times: int, seed: int)
         if number % FRESH_AFTER == 0:
             _empty(folder / "state")
             _empty(folder / "photos")
+            sync(folder / "state")  # or a cut brings back what was there before
             acknowledged = snapshot = 0
         process = Forked(partial(_check_and_work, folder, acknowledged, is_first=number % FRESH_AFTER == 0))
         at_random(process, luck, "batch", most=8, up_to_s=_FLOW_S)
