@@ -18,7 +18,19 @@ from typing import cast
 
 from benchmarks.common import REPOSITORY, Benchmark, machine, make_parser, print_table, write_result
 
-NAMES = ("startup", "latency", "accuracy", "throughput", "memory", "reconcile", "keepers", "embed", "soak", "idle")
+NAMES = (
+    "startup",
+    "latency",
+    "accuracy",
+    "throughput",
+    "memory",
+    "reconcile",
+    "keepers",
+    "embed",
+    "soak",
+    "idle",
+    "confinement",
+)
 
 
 def benchmark_named(name: str) -> Benchmark:

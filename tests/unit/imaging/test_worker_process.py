@@ -69,9 +69,11 @@ def test_asking_a_dead_worker_says_so() -> None:
 
 
 def test_a_frame_that_is_too_long_or_no_message_is_refused() -> None:
+    deep = msgspec.msgpack.encode({"type": "failed", "x": None})[:-1] + b"\x91" * 20_000 + b"\xc0"
+    deep = len(deep).to_bytes(4, "little") + deep
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        for frame in (b"\xff\xff\xff\xff", b"\x03\0\0\0abc"):
+        for frame in (b"\xff\xff\xff\xff", b"\x03\0\0\0abc", b"\x08\0\0\0\x81\xa4\xff\xff\xff\xff\xa1x", deep):
             theirs.sendall(frame)
             with pytest.raises(msgspec.DecodeError):
                 wire.receive(ours, wire.reply_decoder)
