@@ -17,12 +17,15 @@ import msgspec
 
 from dedupd.cleanup import actor_wire, journal
 from dedupd.cleanup.file_calls import FileCalls
+from dedupd.cleanup.journal_records import Act, ActKind, Intended, Known, RunStarted, Settled
+from dedupd.cleanup.places import Base, Place
 from dedupd.cleanup.plan_file import decode_plan, encode_plan, plan_id
+from dedupd.core.cleanup_plan import Action, Limits, Outcome, OutcomeKind, Plan, RunKind
 from dedupd.core.errors import ConfigError, RequestError, StoreDamagedError
 from dedupd.core.folder_globs import FolderGlobs
 from dedupd.core.ignore_rules import IgnoreRules, may_be_picture
 from dedupd.core.ports import Model
-from dedupd.core.records import ModelTag, ProblemCode, Sequence
+from dedupd.core.records import FileStat, ModelTag, ProblemCode, Relation, Sequence
 from dedupd.imaging import wire
 from dedupd.imaging.digest import image_data
 from dedupd.imaging.exif import read_tags
@@ -90,7 +93,7 @@ def check_plan(data):
         plan = decode_plan(data, plan_id(data))
     except RequestError:
         return
-    again = encode_plan(plan)
+    again = encode_plan(plan)  # whatever was read can be written and read again
     assert decode_plan(again, plan_id(again)) == plan
 
 
@@ -195,7 +198,40 @@ def _packed(*messages):
 
 _SIDE = wire.Side(content=1, preview=b"\xff\xd8", width_px=8, height_px=8)
 _UNDO = actor_wire.Undo(plan_id=None, items=frozenset({1, 2}))
-_PLAN = b'{"format":1,"plan":{"at_ns":1,"items":[],"action":"quarantine"}}'
+_PLAN = encode_plan(
+    Plan(
+        created_at_ns=1,
+        expires_at_ns=2,
+        policy="best",
+        keep=("path",),
+        relations=(Relation.SAME_BYTES,),
+        action=Action.QUARANTINE,
+        folder=b"",
+        limits=Limits(),
+        roots=(),
+        items=(),
+        left_alone=(),
+        groups_mark=b"m" * 32,
+    )
+)
+
+
+def _journal():
+    place = Place(base=b"/photos", below=b"a.jpg")
+    file = Known(place=place, stat=FileStat(dev=1, ino=2, size_bytes=3, mtime_ns=4, ctime_ns=5), digest=b"d" * 32)
+    act = Act(kind=ActKind.RENAME, file=file, target=place, kept=file, is_exact=True, takes=True, path=b"/photos/a.jpg")
+    outcome = Outcome(
+        sequence=1, at_ns=1, run=RunKind.APPLY, plan="a", item=1, kind=OutcomeKind.DONE, path=b"/photos/a.jpg",
+        now_at=b"/photos/b", digest=b"d" * 32, kept=b"/photos/c", size_bytes=3, detail="",
+    )  # fmt: skip
+    base = Base(path=b"/photos", dev=1, ino=1, fsid=1)
+    records = (
+        RunStarted(run=1, kind=RunKind.APPLY, plan_id="a", at_ns=1, items=(1,), bases=(base,)),
+        Intended(run=1, unit=1, plan_id="a", item=1, acts=(act,)),
+        Settled(run=1, unit=1, outcomes=(outcome,), inos=(2,)),
+    )
+    return b"\n".join(map(msgspec.json.encode, records))
+
 
 TARGETS = {
     "imaging_wire": Target(
@@ -218,16 +254,7 @@ TARGETS = {
         ),
     ),
     "plan": Target(check=check_plan, seeds=(_PLAN,)),
-    "journal": Target(
-        check=check_journal,
-        seeds=(
-            b'{"type":"run","run":1,"kind":"apply","plan_id":"a","at_ns":1}',
-            (
-                b'{"type":"intent","run":1,"unit":1,"plan_id":"a","item":1,"acts":[]}\n'
-                b'{"type":"outcome","run":1,"unit":1,"outcomes":[]}'
-            ),
-        ),
-    ),
+    "journal": Target(check=check_journal, seeds=(_journal(), _journal().split(b"\n")[0])),
     "matcher": Target(
         check=check_matcher,
         seeds=(b"*.part\na/b.part", b"a/**/b?\na/x/y/bc", b"[!a-c]*/\nd/e", b"/best/[[]x]\nbest/[x]", b"[]]\n]"),
