@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/dedupctl
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_dedupctl_subparsers=(status report groups show problems events version find similar have explain rescan pause resume roots plan plans apply undo quarantine not-duplicate keep)
+_shtab_dedupctl_subparsers=(status report groups show problems events version find similar have explain rescan doctor pause resume roots plan plans apply undo quarantine not-duplicate keep)
 
 _shtab_dedupctl_status_option_strings=(-h --help --json --socket)
 _shtab_dedupctl_report_option_strings=(-h --help --json --socket --format --out --relation)
@@ -19,6 +19,7 @@ _shtab_dedupctl_similar_option_strings=(-h --help --json --socket --limit --mode
 _shtab_dedupctl_have_option_strings=(-h --help --json --socket --relation)
 _shtab_dedupctl_explain_option_strings=(-h --help --json --socket --image --force)
 _shtab_dedupctl_rescan_option_strings=(-h --help --json --socket --wait)
+_shtab_dedupctl_doctor_option_strings=(-h --help --json --socket)
 _shtab_dedupctl_pause_option_strings=(-h --help --json --socket)
 _shtab_dedupctl_resume_option_strings=(-h --help --json --socket)
 _shtab_dedupctl_roots_option_strings=(-h --help --json --socket)
@@ -51,6 +52,7 @@ _shtab_dedupctl_explain___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_explain___image_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_rescan_pos_0_COMPGEN=_shtab_compgen_dirs
 _shtab_dedupctl_rescan___socket_COMPGEN=_shtab_compgen_files
+_shtab_dedupctl_doctor___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_pause___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_resume___socket_COMPGEN=_shtab_compgen_files
 _shtab_dedupctl_roots_pos_1_COMPGEN=_shtab_compgen_dirs
@@ -78,7 +80,7 @@ _shtab_dedupctl_roots_pos_0_choices=(list accept forget)
 _shtab_dedupctl_plan___relation_choices=(same-bytes same-pixels re-encoded edited)
 _shtab_dedupctl_plan___action_choices=(quarantine hardlink reflink move sort trash)
 _shtab_dedupctl_quarantine_pos_0_choices=(list expire)
-_shtab_dedupctl_pos_0_choices=(status report groups show problems events version find similar have explain rescan pause resume roots plan plans apply undo quarantine not-duplicate keep)
+_shtab_dedupctl_pos_0_choices=(status report groups show problems events version find similar have explain rescan doctor pause resume roots plan plans apply undo quarantine not-duplicate keep)
 
 _shtab_dedupctl_status__h_nargs=0
 _shtab_dedupctl_status___help_nargs=0
@@ -123,6 +125,9 @@ _shtab_dedupctl_rescan__h_nargs=0
 _shtab_dedupctl_rescan___help_nargs=0
 _shtab_dedupctl_rescan___json_nargs=0
 _shtab_dedupctl_rescan___wait_nargs=0
+_shtab_dedupctl_doctor__h_nargs=0
+_shtab_dedupctl_doctor___help_nargs=0
+_shtab_dedupctl_doctor___json_nargs=0
 _shtab_dedupctl_pause__h_nargs=0
 _shtab_dedupctl_pause___help_nargs=0
 _shtab_dedupctl_pause___json_nargs=0

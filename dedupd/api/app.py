@@ -180,6 +180,10 @@ class Application:
         query_of(request, NoQuery)
         return json_answer(await run_in_threadpool(self._standing.status))
 
+    async def _doctor(self, request: Request) -> Response:
+        query_of(request, NoQuery)
+        return json_answer(await run_in_threadpool(self._standing.doctor))
+
     async def _metrics(self, request: Request) -> Response:
         query_of(request, NoQuery)
         return Response(await run_in_threadpool(self._standing.metrics), media_type=METRICS_MEDIA)

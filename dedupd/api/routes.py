@@ -26,6 +26,7 @@ from dedupd.protocol.events import EventMessage
 from dedupd.protocol.pictures import FindMessage, GroupMessage, GroupsMessage, HaveMessage, PairMessage, SimilarMessage
 from dedupd.protocol.report import ReportMessage
 from dedupd.protocol.status import (
+    DoctorMessage,
     ForgottenMessage,
     HealthMessage,
     PauseMessage,
@@ -91,6 +92,13 @@ LIBRARY_ROUTES = (
         summary="The same in numbers, as Prometheus reads it",
         answer=None,
         media_types=(METRICS_MEDIA,),
+    ),
+    RouteSpec(
+        name="doctor",
+        method="GET",
+        path="/v1/doctor",
+        summary="What stands in the daemon's way on this machine, each thing with its remedy",
+        answer=DoctorMessage,
     ),
     RouteSpec(
         name="report",

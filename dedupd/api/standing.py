@@ -12,6 +12,7 @@ from dedupd.core.records import RootId, RootState
 from dedupd.protocol import convert
 from dedupd.protocol.requests import PauseRequest, ProblemsQuery, RescanRequest
 from dedupd.protocol.status import (
+    DoctorMessage,
     ForgottenMessage,
     HealthMessage,
     PauseMessage,
@@ -40,6 +41,9 @@ class StandingAnswers:
         with self._library.view() as view:
             sequence = view.sequence()
         return convert.status_message(progress, sequence=sequence, version=dedupd.__version__)
+
+    def doctor(self) -> DoctorMessage:
+        return convert.doctor_message(self._control.examine())
 
     def metrics(self) -> str:
         return metrics_text(self._control.progress(), dedupd.__version__)

@@ -157,6 +157,13 @@ def _add_control(commands: Commands) -> None:
     )
     rescan.add_argument("roots", nargs="*", metavar="ROOT", help="default: all")
     rescan.add_argument("--wait", action="store_true", help="until the scans have finished")
+    add_command(
+        commands,
+        "doctor",
+        "what stands in the daemon's way: limits, disks, rights, clock, devices",
+        "dedupctl doctor",
+        notes="Ends with 1 if something does not work. `dedupd doctor` looks at the same without a daemon.",
+    )
     pause = add_command(
         commands,
         "pause",

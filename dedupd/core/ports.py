@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dedupd.core.events import Event, Fact
+from dedupd.core.examination import Finding
 from dedupd.core.generation import Generation
 from dedupd.core.grouping import Group
 from dedupd.core.illustration import Figures, Illustrated, SheetWords
@@ -694,6 +695,9 @@ class Control(Protocol):
 
     def forget_root(self, root: RootId) -> int:
         """Drop a root that is no longer configured and its rows; RequestError while it is configured."""
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Look at what the machine gives: limits, disks, rights, clock, devices."""
 
     def pause(self, for_s: float | None) -> Hold | None:
         """Hold up the backlog for so long, or until `resume`; what holds it up now. It survives a restart."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from dedupd.core.errors import NotFoundError, RequestError
+from dedupd.core.examination import Finding
 from dedupd.core.manners import Hold
 from dedupd.core.ports import Activity, Counts, GenerationProgress, Progress, RootProgress, WatchState
 from dedupd.core.records import RootId, RootState
 from dedupd.core.wording import path_words
 from dedupd.daemon.build import Engine
+from dedupd.daemon.doctor import clock_offset_s, examine
 
 
 class DaemonControl:
     """Implements the `Control` port."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, socket_path: Path | None = None) -> None:
+        """Over an engine; `socket_path`: where the daemon listens, if it does by a path."""
         self._engine = engine
+        self._socket_path = socket_path
+        self._clock_offset_s = clock_offset_s()
         self._started_at_ns = engine.clock.wall_ns()
         self._stopping = threading.Event()
 
@@ -86,6 +92,18 @@ class DaemonControl:
                 "forgetting it."
             )
         return files
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Look at what the machine gives."""
+        progress = self.progress()
+        return examine(
+            self._engine.settings,
+            state_dir=self._engine.state_dir,
+            roots=[root.root.path for root in progress.roots if root.root.is_watched],
+            socket_path=self._socket_path,
+            progress=progress,
+            jumped_s=clock_offset_s() - self._clock_offset_s,
+        )
 
     def pause(self, for_s: float | None) -> Hold | None:
         """Hold up the backlog for so long, or until `resume`."""

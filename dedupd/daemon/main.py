@@ -106,6 +106,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--repair", action="store_true", help="make what is derived anew; refused where anything else is wrong"
     )
 
+    doctor = commands.add_parser(
+        "doctor", parents=[common], help="what stands in the way on this machine; needs no daemon"
+    )
+    doctor.add_argument("--socket", type=Path, metavar="PATH", help="where the daemon listens")
+    doctor.add_argument("--system", action="store_true", help="the service's state and socket")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+
     backup = commands.add_parser(
         "backup", parents=[common], help="copy what cannot be derived again into one file, while the daemon runs or not"
     )
@@ -243,6 +250,29 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     return run_calibration(settings, state_dir, pictures=arguments.pictures, as_json=arguments.json)
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from dedupd.core.examination import Verdict, worst  # noqa: PLC0415 - `--help` needs nothing of this
+    from dedupd.daemon.doctor import examine  # noqa: PLC0415
+    from dedupd.protocol.convert import doctor_message  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    named = arguments.socket or settings.socket
+    socket = Path(named).expanduser() if named else socket_path_for(is_system=arguments.system)
+    findings = examine(
+        settings,
+        state_dir=_state_dir(arguments, settings),
+        roots=[os.fsencode(Path(root).expanduser()) for root in settings.roots],
+        socket_path=socket if socket.exists() else None,
+    )
+    if arguments.json:
+        print(msgspec.json.encode(doctor_message(findings)).decode())
+    else:
+        for finding in findings:
+            remedy = f"\n         → {finding.remedy}" if finding.remedy else ""
+            print(f"{finding.verdict:<8} {finding.subject}: {finding.words}{remedy}")
+    return 1 if worst(findings) is Verdict.PROBLEM else 0
+
+
 def _backup(arguments: argparse.Namespace) -> int:
     from dedupd.daemon.backup import back_up  # noqa: PLC0415 - `--help` needs no store
 
@@ -287,8 +317,8 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"  … and {report.findings_left_out:,} more")
     if not report.is_clean:
         print(
-            "The store is damaged. Your photos are not: dedupd only reads them. `dedupd check --repair` makes anew what "
-            "can be derived. Else restore a backup, or move the state directory away: it is built anew from the photos."
+            "The store is damaged. Your photos are not: dedupd only reads them. `dedupd check --repair` makes anew "
+            "what can be derived. Else restore a backup, or move the state directory away: it is built anew."
         )
     return 0 if report.is_clean else _STORE_DAMAGED
 
@@ -309,6 +339,7 @@ _COMMANDS = {
     "scan": _scan,
     "actor": _actor,
     "check": _check,
+    "doctor": _doctor,
     "backup": _backup,
     "restore": _restore,
     "calibrate": _calibrate,

@@ -121,7 +121,7 @@ class Service:
 
     def _serve(self, engine: Engine, listening: ListeningSocket) -> None:
         _refuse_unknown(engine, self._options.roots)
-        control = DaemonControl(engine)
+        control = DaemonControl(engine, None if listening.path is None else Path(listening.path))
         clean_up = make_clean_up(engine)
         cleaning = self._options.settings.cleanup
         app = Application(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from dedupd.core.examination import Finding, worst
 from dedupd.core.grouping import Group
 from dedupd.core.manners import Hold
 from dedupd.core.ports import GenerationProgress, Progress, RootProgress, WatchHealth
@@ -30,6 +31,8 @@ from dedupd.protocol.pictures import (
 from dedupd.protocol.status import (
     CountsMessage,
     DeviceMessage,
+    DoctorMessage,
+    FindingMessage,
     GenerationMessage,
     HoldMessage,
     ProblemMessage,
@@ -143,6 +146,16 @@ def status_message(progress: Progress, *, sequence: Sequence, version: str) -> S
         model=progress.model,
         generations=tuple(map(_generation, progress.generations)),
         hold=hold_message(progress.hold),
+    )
+
+
+def doctor_message(findings: tuple[Finding, ...]) -> DoctorMessage:
+    """The wire form of an examination."""
+    return DoctorMessage(
+        verdict=worst(findings),
+        findings=tuple(
+            FindingMessage(subject=f.subject, verdict=f.verdict, words=f.words, remedy=f.remedy) for f in findings
+        ),
     )
 
 

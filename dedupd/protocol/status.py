@@ -126,6 +126,22 @@ class RescanMessage(Struct, frozen=True, kw_only=True):
     sequence: int  # events after it tell of this scan
 
 
+class FindingMessage(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    subject: str
+    verdict: str  # "ok", "warning", "problem"
+    words: str
+    remedy: str  # "" where there is nothing to do
+
+
+class DoctorMessage(Struct, frozen=True, kw_only=True):
+    """What stands in the daemon's way on this machine."""
+
+    verdict: str  # the gravest
+    findings: tuple[FindingMessage, ...]
+
+
 class ForgottenMessage(Struct, frozen=True, kw_only=True):
     """A root is no longer known."""
 

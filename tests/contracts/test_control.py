@@ -13,6 +13,7 @@ from fakes.control import StillControl
 
 from dedupd.core.errors import NotFoundError, RequestError
 from dedupd.core.events import ScanFinished
+from dedupd.core.examination import Verdict
 from dedupd.core.manners import HoldReason
 from dedupd.core.ports import Activity, Control, Library
 from dedupd.core.records import (
@@ -207,6 +208,13 @@ def test_a_root_that_is_no_longer_configured_is_forgotten_with_its_files_once(st
         assert not [file for file in view.files() if file.path.root == UNCONFIGURED]
     with pytest.raises(NotFoundError):
         stand.control.forget_root(UNCONFIGURED)
+
+
+def test_an_examination_names_a_remedy_for_everything_that_is_not_well(stand):
+    findings = stand.control.examine()
+    assert len({finding.subject for finding in findings}) > 1
+    assert all(finding.words for finding in findings)
+    assert all(finding.remedy for finding in findings if finding.verdict is Verdict.PROBLEM)
 
 
 def test_a_pause_holds_the_backlog_up_until_it_is_resumed(stand):

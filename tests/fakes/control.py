@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dedupd.core.errors import NotFoundError, RequestError
+from dedupd.core.examination import Finding, Verdict
 from dedupd.core.manners import Hold, HoldReason
 from dedupd.core.ports import Activity, Progress, RootProgress, WatchHealth, WatchState
 from dedupd.core.records import ModelTag, RootId, RootRecord, RootState
@@ -46,6 +47,12 @@ class StillControl:
             model=MODEL,
             generations=self.generations,
             hold=self.hold,
+        )
+
+    def examine(self):
+        return (
+            Finding(subject="clock", verdict=Verdict.OK, words="the clock is synchronised"),
+            Finding(subject="root", verdict=Verdict.PROBLEM, words="/p is not there", remedy="mount its disk"),
         )
 
     def pause(self, for_s):
