@@ -43,7 +43,7 @@ test-kill: $(VENV)/dev.stamp
 	tests/system-packages
 	DEDUPD_KILLS=$(KILLS) DEDUPD_EVERY_STEP=1 $(BIN)/pytest tests/crash -k 'sudden or every_step or failing_call or daemon'
 
-# The units under a real systemd as PID 1 of its own namespaces; about a minute, needs root, and says so where it cannot.
+# The units under a real systemd as PID 1 of its own namespaces; about three minutes, needs root, and says so where it cannot.
 test-systemd: $(VENV)/dev.stamp
 	tests/system-packages
 	DEDUPD_TEST_SYSTEMD=1 $(BIN)/pytest -rs tests/systemd

@@ -176,6 +176,16 @@ class Booted:
         self.run("mkdir", "-p", Path(path).parent)
         self.run("bash", "-c", 'printf %s "$1" >"$0"', path, text)
 
+    def pid_outside(self, unit):
+        """The number that a unit's main process has outside."""
+        inside = self.show(unit, "MainPID")
+        for procs in Path(self._cgroup).rglob(f"{unit}.service/cgroup.procs"):
+            for number in procs.read_text().split():
+                facts = Path(f"/proc/{number}/status").read_text().split("NSpid:\t")[1].splitlines()[0]
+                if facts.split()[-1] == inside:
+                    return number
+        raise AssertionError(f"{unit} has no process")
+
     def inside(self, pid, *command):
         """A program in the mount namespace of one of the services' processes; its number is as seen inside."""
         return self.run("nsenter", "-t", pid, "-m", *command, check=False)
