@@ -89,9 +89,9 @@ class Engine:
 
     def start(self, root_paths: Sequence[Path]) -> None:
         """Begin to work: watch first, then list."""
+        self.roots.configure([os.fsencode(path) for path in root_paths])
         if again := retry_after_upgrade(self.library, decoder_versions(_limits(self.settings.decode))):
             _log.info("decode.changed %s", fields(tried_again=again))
-        self.roots.configure([os.fsencode(path) for path in root_paths])
         self.link.start()
         self.describe.start()
         self.changes.start(self.roots.watched())

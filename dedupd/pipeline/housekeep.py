@@ -59,7 +59,12 @@ def retry_after_upgrade(library: Library, decoders: str) -> int:
     with library.view() as view:
         if view.cursor(_DECODERS) == tag:
             return 0
-        due = [f.path for f in view.problems() if f.problem is not None and f.problem.code in _OF_THE_DECODER]
+        watched = {root.id for root in view.roots() if root.is_watched}  # what is pending elsewhere is never read
+        due = [
+            f.path
+            for f in view.problems()
+            if f.problem is not None and f.problem.code in _OF_THE_DECODER and f.path.root in watched
+        ]
     _make_pending(library, due)
     with library.transaction() as txn:  # last: killed before, it is done again
         txn.set_cursor(_DECODERS, tag)
