@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ from dedupd.core.records import (
     RootRecord,
     RootState,
 )
+from dedupd.daemon.backup import backup_pieces
 from dedupd.store.library import LmdbLibrary
 from dedupd.store.preview_cache import DiskPreviewCache
 
@@ -92,10 +94,17 @@ class Stand:
             max_image_bytes=self.max_image_bytes,
             cleanup=self.cleanup,
             admins=self.admins,
+            make_backup=self.backed_up,
         )
         self.listening = bind_socket(self.socket_path)
         self.server = ApiServer(self.app, self.listening.socket, self.limits)
         self.server.start()
+
+    def backed_up(self) -> Iterator[bytes]:
+        """The state as one tar file."""
+        with tempfile.TemporaryFile(dir=self.base) as store:
+            self.library.copy_to(store)
+            return iter(list(backup_pieces(self.base / "state", store)))
 
     def stop(self) -> bool:
         has_ended = self.server is None or self.server.stop(5.0)
