@@ -69,6 +69,8 @@ def lock_down(limits: DecodeLimits) -> None:
     _limit(resource.RLIMIT_CORE, 0)  # a core dump would hold the user's picture
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, limits.open_files)
+    # No RLIMIT_NPROC: HEIC is decoded in a thread of its own, and that limit sees no difference. The call filter
+    # lets a worker have threads and no process.
     _limit(resource.RLIMIT_AS, limits.address_space_bytes)
 
 

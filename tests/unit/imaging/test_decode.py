@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
 
+from dedupd.core.ports import DecodedImage, Priority, ReadFile
 from dedupd.core.records import ProblemCode
 from dedupd.imaging.decode import decode, decode_preview
+from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.digest import pixel_digest
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 
@@ -180,3 +184,17 @@ def test_half_a_raw_file_and_a_huge_one_are_refused() -> None:
         with pytest.raises(UnreadableImageError) as caught:
             decode(data, limits)
         assert caught.value.code == code
+
+
+def test_a_confined_worker_develops_a_raw_file_and_digests_its_sensor(tmp_path: Path) -> None:
+    (tmp_path / "picture.dng").write_bytes(dng(mosaic()))
+    path = os.fsencode(tmp_path / "picture.dng")
+    pool = DecodePool(1)
+    try:
+        answer = pool.read(path, is_known=lambda _: False, priority=Priority.QUESTION).result(60)
+        assert isinstance(answer, ReadFile)
+        assert isinstance(answer.image, DecodedImage), answer.image
+        assert answer.image.format == "RAW"
+        assert pool.pixel_digest(path, priority=Priority.QUESTION).result(60) == pixel_digest(dng(mosaic()), LIMITS)
+    finally:
+        pool.close()
