@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.bombs import bombs
-from fakes.skipping import not_tested
+from fakes.skipping import not_possible
 from PIL import Image
 
 from dedupd.core.records import Sequence
@@ -225,7 +225,7 @@ def test_what_is_no_file_and_names_that_are_no_text(make_daemon, tools, tmp_path
     assert daemon.stop() == 0
     subprocess.run(["rm", "-rf", photos], check=True)  # pytest's own clean-up stops at long paths
     if not has_devices:
-        not_tested("a device among the pictures: it cannot be made here")
+        not_possible("a device among the pictures: it cannot be made here")
 
 
 def test_a_filesystem_of_the_kernel_s_own_is_read_as_any_other(make_daemon, tools, tmp_path):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes.skipping import not_tested
+from fakes.skipping import not_possible
 from fakes.storm import Storm, on_disk, tiny_picture
 
 from dedupd.core.records import FileStage
@@ -108,7 +108,7 @@ def test_a_storm_that_overflows_the_event_queue_misses_nothing(make_daemon, root
     stormy, busy = roots
     queued = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if queued > 65_536:
-        not_tested(f"max_queued_events is {queued}: overflowing it takes too long here")
+        not_possible(f"max_queued_events is {queued}: overflowing it takes too long here")
     storm = Storm(stormy, files=FILES)
     storm.make_directories()
     daemon = make_daemon(stormy, busy, config=SETTLING).start()

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from fakes.cleanup_bench import Bench, DeedCalls
-from fakes.skipping import not_tested
+from fakes.skipping import not_possible, not_tested
 
 from dedupd.cleanup.file_calls import SHARE_BYTES, FileCalls
 from dedupd.core.cleanup_plan import Action, OutcomeKind
@@ -30,7 +30,7 @@ def xfs(tmp_path_factory):
     subprocess.run([maker, "-q", image], check=True)
     mounted = subprocess.run(["mount", "-o", "loop", image, mount], capture_output=True, check=False)
     if mounted.returncode != 0:
-        not_tested(f"shared blocks; an XFS cannot be mounted here: {os.fsdecode(mounted.stderr)}")
+        not_possible(f"shared blocks; an XFS cannot be mounted here: {os.fsdecode(mounted.stderr)}")
     yield mount
     subprocess.run(["umount", mount], check=True)
     image.unlink()

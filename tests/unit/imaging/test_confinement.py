@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes.skipping import not_tested
+from fakes.skipping import not_possible
 from PIL import Image
 
 from dedupd.core.ports import DecodedImage, Priority, ReadFile
@@ -47,7 +47,7 @@ def confined(code: str, *, before: str = "") -> subprocess.CompletedProcess[str]
 def _kernel_confines() -> None:
     missing = confined("print(MISSING)").stdout
     if missing.strip() != "()":
-        not_tested(f"this kernel or container cannot confine decode workers: {missing}")
+        not_possible(f"this kernel or container cannot confine decode workers: {missing}")
 
 
 @pytest.mark.parametrize(
