@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
+from dedupd.api.pictures import file_path_at
 from dedupd.core.cleanup_plan import Outcome, OutcomeKind, Quarantined, RunEnd, RunKind
 from dedupd.core.cleanup_ports import Actor
 from dedupd.core.errors import DedupdError
 from dedupd.core.events import CleanupFinished
 from dedupd.core.ports import Library, LibraryTransaction
-from dedupd.core.records import ContentId, FilePath, FileStat, RootRecord
+from dedupd.core.records import ContentId, FilePath, FileStat
 from dedupd.core.records import Sequence as Number
 from dedupd.core.verdicts import Tombstone
 from dedupd.daemon.log import fields
@@ -71,13 +72,24 @@ class CleanUpNews:
             self.take(outcomes)
             taken += len(outcomes)
 
+    def hear(self, outcome: Outcome) -> None:
+        """Take in an outcome of the run under way, after what was missed before it: the cursor must not pass over that.
+
+        An actor settles at its start, and when a disk is back, what an earlier one left open, and tells nobody.
+        """
+        with self._library.view() as view:
+            is_next = outcome.sequence <= view.cursor(CURSOR) + 1
+        if is_next:
+            self.take((outcome,))
+        else:
+            self.catch_up()
+
     def take(self, outcomes: Iterable[Outcome]) -> None:
-        """Take outcomes in, in order."""
+        """Take outcomes in, in order and without a gap."""
         pending = iter(outcomes)
         while some := list(islice(pending, _AT_ONCE)):
             with self._library.transaction() as txn:
-                roots = txn.roots()
-                changed = [path for outcome in some if (path := self._enter(txn, roots, outcome)) is not None]
+                changed = [path for outcome in some if (path := self._enter(txn, outcome)) is not None]
                 txn.set_cursor(CURSOR, Number(max(txn.cursor(CURSOR), some[-1].sequence)))
             for path in dict.fromkeys(changed):
                 self._look_again(path)
@@ -90,11 +102,10 @@ class CleanUpNews:
         not come back in the end is remembered as cleaned up again.
         """
         with self._library.transaction() as txn:
-            roots = txn.roots()
             stones = {entry.digest: stone for entry in entries if (stone := txn.tombstone(entry.digest)) is not None}
             for entry in entries:
                 txn.remove_tombstone(entry.digest)
-                content, path = txn.content_by_digest(entry.digest), file_path(roots, entry.path)
+                content, path = txn.content_by_digest(entry.digest), file_path_at(txn, entry.path)
                 if content is not None and path is not None:
                     self._expect(path, content.id)
         try:
@@ -133,9 +144,9 @@ class CleanUpNews:
             fields(plan=end.plan[:12], done=end.done, conflicts=end.conflicts, failed=end.failed, stopped=end.stopped),
         )
 
-    def _enter(self, txn: LibraryTransaction, roots: Sequence[RootRecord], outcome: Outcome) -> FilePath | None:
+    def _enter(self, txn: LibraryTransaction, outcome: Outcome) -> FilePath | None:
         """Enter one outcome; the file whose directory is worth a look now."""
-        path = file_path(roots, outcome.path)
+        path = file_path_at(txn, outcome.path)
         if path is None:
             return None
         match outcome.run:
@@ -174,13 +185,3 @@ class CleanUpNews:
             return self._stat_of(path) is None
         except OSError:
             return False
-
-
-def file_path(roots: Sequence[RootRecord], path: bytes) -> FilePath | None:
-    """The file of an absolute path; None outside every root."""
-    for root in roots:
-        base = root.path.rstrip(b"/") + b"/"
-        if path.startswith(base):
-            directory, _, name = path[len(base) :].rpartition(b"/")
-            return FilePath(root=root.id, directory=directory, name=name)
-    return None

@@ -181,8 +181,7 @@ class DaemonCleanup(Said):
         """Have the actor work; whatever it did is taken in, even if it went away in the middle."""
 
         def told(outcome: Outcome) -> None:
-            self._news.take((outcome,))
-            self._states.take((outcome,))
+            self._news.hear(outcome)
             tell(outcome)
 
         try:

@@ -37,20 +37,12 @@ class PlanStates:
             self._read_on()
             return self._last
 
-    def take(self, outcomes: Iterable[Outcome]) -> None:
-        """Take outcomes in as they come."""
-        with self._lock:
-            self._read_on()
-            self._take(outcomes)
-
     def _read_on(self) -> None:
         while outcomes := self._actor.outcomes(self._seen, _AT_ONCE):
             self._take(outcomes)
 
     def _take(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
-            if outcome.sequence <= self._seen:
-                continue
             self._seen = outcome.sequence
             match outcome.run:
                 case RunKind.APPLY:
