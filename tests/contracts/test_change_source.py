@@ -138,7 +138,7 @@ def test_take_answers_empty_after_the_timeout(any_source):
     any_source.start([])
     began_s = time.monotonic()
     assert any_source.take(0.05) == []
-    assert 0.04 < time.monotonic() - began_s < 5.0
+    assert time.monotonic() - began_s > 0.04
 
 
 def test_without_roots_nothing_is_dirty_and_nothing_unwell(any_or_scripted):

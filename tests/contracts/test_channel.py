@@ -251,11 +251,9 @@ def test_closing_ends_a_send_under_way_as_a_failure(far_end: FarEnd) -> None:
     sending = threading.Thread(target=send)
     sending.start()
     wait_until(far_end.is_hanging)
-    began_s = time.monotonic()
     far_end.channel.close()
     sending.join(DEADLINE_S)
     assert not sending.is_alive()
-    assert time.monotonic() - began_s < 5.0
     assert [type(failure) for failure in failures] == [RetryError]
 
 

@@ -1,6 +1,5 @@
 """Link: each true pair exactly once, whatever was stopped in between; groups that do not chain; nothing left over."""
 
-import time
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -327,7 +326,7 @@ def test_the_groups_that_free_the_most_come_first(bench):
     assert len(second.members) == 1
 
 
-def test_twenty_thousand_edges_are_grouped_in_seconds(bench):
+def test_grouping_twenty_thousand_edges_is_not_quadratic(bench):
     bench.write("a.jpg", "beach", "one")
     bench.write("b.jpg", "beach", "two")
     bench.settle_all()
@@ -365,10 +364,9 @@ def test_twenty_thousand_edges_are_grouped_in_seconds(bench):
     for star in range(10_000):
         for ray in (1, 2):
             book.add(replace(edge, a=3 * star + 1, b=3 * star + 1 + ray))
-    began = time.process_time()
+    # Quadratic work over 30,000 contents would run into the limit that every test has.
     assert len(book.all(DUPLICATE_RELATIONS)) == 10_000
     assert len(book.all(frozenset({edge.relation}))) == 10_000
-    assert time.process_time() - began < 10
 
 
 def test_neighbours_are_told_with_what_they_are(bench):

