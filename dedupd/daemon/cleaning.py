@@ -5,7 +5,7 @@ Touches no photo itself. Owns the stored plans, and in memory what became of eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -97,21 +97,23 @@ class DaemonCleanup(Said):
                 now_ns=now_ns,
                 expires_at_ns=now_ns + self._plan_ns(),
             )
-        return self._stored(self._plans.put(plan), plan)
+        return self._stored([(self._plans.put(plan), plan)])[0]
 
     def plans(self) -> list[StoredPlan]:
         """The plans that are kept, the newest first."""
-        return [self._stored(name, plan) for name, plan in self._plans.all()[0]]
+        return self._stored(self._plans.all()[0])
 
     def plan(self, plan: str) -> StoredPlan:
         """One plan; see the port."""
-        return self._stored(*self._plans.get(plan))
+        return self._stored([self._plans.get(plan)])[0]
 
-    def _stored(self, name: str, plan: Plan) -> StoredPlan:
-        state = self._states.of(name)
-        if state is PlanState.READY and plan.expires_at_ns <= self._now_ns():
-            state = PlanState.EXPIRED
-        return StoredPlan(id=name, plan=plan, state=state)
+    def _stored(self, named: Sequence[tuple[str, Plan]]) -> list[StoredPlan]:
+        now_ns = self._now_ns()
+        states = self._states.of([name for name, _ in named])
+        return [
+            StoredPlan(id=name, plan=plan, state=PlanState.EXPIRED if _is_too_old(plan, state, now_ns) else state)
+            for (name, plan), state in zip(named, states, strict=True)
+        ]
 
     # ----------------------------------------------------------------------------------------------------------- runs
 
@@ -259,3 +261,8 @@ def _token(due: Iterable[Quarantined]) -> str:
 
 def _tell_nobody(_outcome: Outcome) -> None:
     """Nobody waits for a run that the schedule started; its event tells how it ended."""
+
+
+def _is_too_old(plan: Plan, state: PlanState, now_ns: int) -> bool:
+    """Whether a plan that was not applied may no longer be."""
+    return state is PlanState.READY and plan.expires_at_ns <= now_ns

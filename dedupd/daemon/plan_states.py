@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dedupd.core.cleanup_plan import Outcome, OutcomeKind, PlanState, RunKind
 from dedupd.core.cleanup_ports import Actor
@@ -23,13 +23,11 @@ class PlanStates:
         self._last: str | None = None
         self._undone: set[str] = set()  # plans of which something was put back
 
-    def of(self, plan: str) -> PlanState:
-        """READY, APPLIED or UNDONE; whether it is too old is another question."""
+    def of(self, plans: Sequence[str]) -> list[PlanState]:
+        """READY, APPLIED or UNDONE for each; whether it is too old is another question. Asks the actor once."""
         with self._lock:
             self._read_on()
-            if plan not in self._gone:
-                return PlanState.READY
-            return PlanState.UNDONE if plan in self._undone and not self._gone[plan] else PlanState.APPLIED
+            return [self._state(plan) for plan in plans]
 
     def last_applied(self) -> str | None:
         """The plan that took something last; None when none ever did."""
@@ -37,9 +35,17 @@ class PlanStates:
             self._read_on()
             return self._last
 
+    def _state(self, plan: str) -> PlanState:
+        if plan not in self._gone:
+            return PlanState.READY
+        return PlanState.UNDONE if plan in self._undone and not self._gone[plan] else PlanState.APPLIED
+
     def _read_on(self) -> None:
-        while outcomes := self._actor.outcomes(self._seen, _AT_ONCE):
+        while True:
+            outcomes = self._actor.outcomes(self._seen, _AT_ONCE)
             self._take(outcomes)
+            if len(outcomes) < _AT_ONCE:
+                break
 
     def _take(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
