@@ -24,6 +24,7 @@ NAMES = (
     "accuracy",
     "throughput",
     "memory",
+    "growth",
     "reconcile",
     "keepers",
     "embed",

@@ -1,0 +1,73 @@
+"""Small pictures by the thousand, each unlike the others: dead leaves, as many as a benchmark of growth needs.
+
+Shapes of random size fall on each other until the ground is covered. With sizes that follow a power law such pictures
+have the spectrum, edges and occlusions of photographs (Lee, Mumford and Huang, "Occlusion models for natural images",
+2001); light that changes over the picture and the noise of a sensor are laid over it. Deterministic: the same number
+gives the same picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.pictures import age
+
+Pixels = NDArray[np.uint8]
+
+LONG_PX, SHORT_PX = 160, 120
+LEAVES = 45
+SMALLEST_PX, LARGEST_PX = 4.0, 100.0  # half of a leaf's side
+SUBJECT_PX, SUBJECT_SPREAD = (15.0, 55.0), 0.12  # what the picture is of: as large, and as far from the middle
+SKY = 0.45  # how much lighter the top is at most: most photographs have their light above
+CUBE = 2.0  # the density of a leaf's size r falls as r ** -(CUBE + 1): 2 keeps the spectrum at every scale
+NOISE_LEVELS = 3.0
+QUALITY = 88
+COPY_SHARE, COPY_QUALITY = 0.75, 70  # a planted copy: smaller and saved again, as a messenger does
+
+
+def leaves(number: int) -> Pixels:
+    """Picture `number`: uint8 [height, width, 3], one in three upright, the others lying."""
+    rng = np.random.default_rng((number, 2001))
+    width, height = (SHORT_PX, LONG_PX) if number % 3 == 0 else (LONG_PX, SHORT_PX)
+    palette = rng.uniform(0, 255, (3, 3)) * rng.uniform(0.3, 1.0)
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = palette[0]
+    for place, radius in enumerate((rng.uniform(*SUBJECT_PX), *_sizes(rng))):
+        colour = palette[rng.integers(3)] + rng.normal(0, 35, 3)
+        spot = rng.normal(0.5, SUBJECT_SPREAD, 2) if place == 0 else rng.uniform(-0.1, 1.1, 2)
+        centre = (int(spot[0] * width), int(spot[1] * height))
+        ratio, angle = rng.uniform(0.3, 1.0), rng.uniform(0, 180)
+        shade = tuple(np.clip(colour, 0, 255).tolist())
+        if rng.random() < 0.5:
+            cv2.ellipse(canvas, centre, (int(radius), max(1, int(radius * ratio))), angle, 0, 360, shade, cv2.FILLED)
+        else:
+            box = cv2.boxPoints((centre, (2 * radius, 2 * radius * ratio), angle)).astype(np.int32)
+            cv2.fillConvexPoly(canvas, box, shade)
+    grid = rng.uniform(0.75, 1.15, (3, 3)) * (1 + rng.uniform(-0.1, SKY) * np.array([[1.0], [0.0], [-1.0]]))
+    light = cv2.resize(grid.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    noise = rng.standard_normal((height, width, 1), np.float32) * NOISE_LEVELS
+    return np.clip(canvas * light[:, :, None] + noise, 0, 255).astype(np.uint8)
+
+
+def _sizes(rng: np.random.Generator) -> list[float]:
+    """Radii by the power law, the large first, so that the small are not all covered."""
+    low, high = SMALLEST_PX**-CUBE, LARGEST_PX**-CUBE
+    radii = (low - rng.uniform(0, 1, LEAVES) * (low - high)) ** (-1 / CUBE)
+    return sorted(radii.tolist(), reverse=True)
+
+
+def smaller(pixels: Pixels) -> Pixels:
+    """The same picture, three quarters as wide."""
+    return cv2.resize(pixels, None, fx=COPY_SHARE, fy=COPY_SHARE, interpolation=cv2.INTER_AREA)
+
+
+def save(pixels: Pixels, path: Path, quality: int = QUALITY) -> None:
+    """As JPEG, as if written long ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, encoded = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    path.write_bytes(encoded.tobytes())
+    age(path)
