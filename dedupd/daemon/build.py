@@ -151,7 +151,7 @@ def build_engine(
     *,
     is_awaited: bool = False,
 ) -> Engine:
-    """Make every part of the engine; nothing runs yet but the decode workers.
+    """Make every part of the engine; nothing runs yet but the decode workers' threads.
 
     Args:
         settings: the configuration.
@@ -189,7 +189,12 @@ def build_engine(
         heeds_pause=not is_awaited,
     )
     workers = settings.decode.workers or len(os.sched_getaffinity(0))
-    reader = DecodePool(workers, limits=_limits(settings.decode))
+    reader = DecodePool(
+        workers,
+        limits=_limits(settings.decode),
+        rest_after_s=settings.decode.rest_after_s,
+        starts_warm=is_awaited,  # a daemon that starts again has most often nothing to read
+    )
     roots = RootBook(library=library, lister=lister, clock=clock, stat_of=stat_of)
     comparer = Comparer(
         library=library, reader=reader, previews=previews, clock=clock, rates=rates, root_paths=roots.paths
@@ -245,6 +250,7 @@ def build_engine(
         roots=roots,
         clock=clock,
         stat_of=stat_of,
+        on_settling=reader.expect,
         on_arrival=describe.arrive,
         on_pending=describe.notice,
         on_reread=describe.expect,

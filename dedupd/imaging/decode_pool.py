@@ -1,7 +1,8 @@
 """The ImageReader: worker processes behind a queue that takes the most urgent work first.
 
 Owns the queue, one thread per worker and, through each thread, the worker's life: a worker that dies is replaced, a
-job that it died on is tried once more, a worker that takes too long is killed. Parses no picture itself.
+job that it died on is tried once more, a worker that takes too long is killed. One that had nothing to do for long is
+ended, and started again when there is work or somebody says that there soon will be. Parses no picture itself.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import contextlib
 import heapq
 import itertools
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from enum import Enum, auto
 from typing import Any, TypeVar
 
 from dedupd.core.arrays import Pixels
@@ -43,28 +46,52 @@ _CLOSE_KILL_S = 1.0  # for threads to notice that their worker was killed
 _Answer = TypeVar("_Answer")
 
 
+class _Turn(Enum):
+    """What a thread is to do when it gets no job."""
+
+    WARM_UP = auto()  # have a worker ready
+    REST = auto()  # end the worker
+    CLOSE = auto()
+
+
 class DecodePool:
     """Reads, digests and compares pictures in `workers` processes. Implements `core.ports.ImageReader`.
 
     Callers bound the queue by the futures they hold. After `close` every future is cancelled at once.
+
+    Args:
+        workers: how many there may be.
+        limits: what each may spend.
+        rest_after_s: how long a worker is kept that has nothing to do.
+        starts_warm: whether all are started at once; else when they are needed.
     """
 
-    def __init__(self, workers: int, *, limits: DecodeLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        workers: int,
+        *,
+        limits: DecodeLimits = DEFAULT_LIMITS,
+        rest_after_s: float = math.inf,
+        starts_warm: bool = True,
+    ) -> None:
         self._limits = limits
+        self._rest_after_s = rest_after_s
         self._queue: list[tuple[int, int, Job[Any]]] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()  # guards queue, order, closing and the totals
+        self._changed = threading.Condition()  # guards queue, order, closing, the totals, and the slots' flags
         self._closing = False
+        self._allowed = workers  # how many may work now
+        self._is_expecting = False  # somebody said that there will be work soon
         self._is_told = False  # that the kernel cannot confine workers
         self.read_total = 0  # files read to their end
         self.decoded_total = 0  # pictures decoded; copies and moves are read but not decoded
         self.compared_total = 0  # pairs compared
         self.died_total = 0  # workers that died on a job
         self.timeout_total = 0  # jobs that took too long
-        self._slots = [_Slot(limits) for _ in range(workers)]
+        self._slots = [_Slot(limits, number, is_up=starts_warm) for number in range(workers)]
         self._threads = [
-            threading.Thread(target=self._serve, args=(slot,), name=f"decode-{number}", daemon=True)
-            for number, slot in enumerate(self._slots)
+            threading.Thread(target=self._serve, args=(slot,), name=f"decode-{slot.number}", daemon=True)
+            for slot in self._slots
         ]
         for thread in self._threads:
             thread.start()
@@ -101,6 +128,32 @@ class DecodePool:
         """See the port. Reads descriptors from the start, whatever their offset."""
         return self._submit(IllustrateJob(a, b, words), priority)
 
+    def expect(self) -> None:
+        """There will be work soon: have one worker ready. Cheap, may be called for each file that settles."""
+        with self._changed:
+            if not self._is_expecting and not any(slot.is_up for slot in self._slots):
+                self._is_expecting = True
+                self._changed.notify_all()
+
+    def allow(self, workers: int) -> None:
+        """Let so many work from now on, at least one; who is over that ends after the job in hand."""
+        with self._changed:
+            self._allowed = max(1, min(workers, len(self._slots)))
+            self._changed.notify_all()
+
+    @property
+    def allowed(self) -> int:
+        """How many may work now."""
+        return self._allowed
+
+    def renew(self, pids: Collection[int]) -> None:
+        """Have these workers end after the job in hand; where there is work others take their place."""
+        with self._changed:
+            for slot in self._slots:
+                process = slot.process
+                slot.is_to_end |= process is not None and process.pid in pids
+            self._changed.notify_all()
+
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that run now."""
         return [process.pid for slot in self._slots if (process := slot.process) is not None and process.is_alive()]
@@ -128,36 +181,76 @@ class DecodePool:
             is_closing = self._closing
             if not is_closing:
                 heapq.heappush(self._queue, (int(priority), next(self._order), job))
-                self._changed.notify()
+                self._changed.notify_all()  # which of them may take it is for `_turn` to say
         if is_closing:
             job.future.cancel()
             job.close()
         return job.future
 
-    def _take(self) -> Job[Any] | None:
-        """The most urgent job, the oldest of its kind; None when the pool closes."""
+    def _turn(self, slot: _Slot) -> Job[Any] | _Turn:
+        """Wait for what a thread is to do next: the most urgent job, the oldest of its kind, or something else.
+
+        A thread without a worker takes a job only where those with one are too few: starting one takes longer than
+        most jobs.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing)
-            return None if self._closing else heapq.heappop(self._queue)[2]
+            slot.is_free = slot.is_up
+            rest_at_s = time.monotonic() + self._rest_after_s if slot.is_up else math.inf
+            while (turn := self._turn_now(slot, is_rested=time.monotonic() >= rest_at_s)) is None:
+                left_s = rest_at_s - time.monotonic()
+                self._changed.wait(max(0.0, left_s) if left_s < threading.TIMEOUT_MAX else None)
+            slot.is_up = turn not in {_Turn.REST, _Turn.CLOSE}
+            slot.is_free = turn is _Turn.WARM_UP
+            if not slot.is_up:
+                self._changed.notify_all()  # a job that was left to this one is another's now
+            return turn
+
+    def _turn_now(self, slot: _Slot, *, is_rested: bool) -> Job[Any] | _Turn | None:
+        if self._closing:
+            return _Turn.CLOSE
+        is_allowed = slot.number < self._allowed
+        if slot.is_up and (slot.is_to_end or not is_allowed):
+            return _Turn.REST
+        if is_allowed and self._queue and (slot.is_up or len(self._queue) > sum(s.is_free for s in self._slots)):
+            return heapq.heappop(self._queue)[2]
+        if slot.is_up:
+            return _Turn.REST if is_rested else None
+        if is_allowed and self._is_expecting:
+            self._is_expecting = False
+            return _Turn.WARM_UP
+        return None
 
     def _serve(self, slot: _Slot) -> None:
-        """One thread's life: have a worker ready, take a job, answer it."""
-        with contextlib.suppress(RetryError):  # said again, to who asks, by the first job
-            self._tell_unconfined(slot.ready().unconfined)
-        while (job := self._take()) is not None:
-            if job.future.set_running_or_notify_cancel():
-                try:
-                    answer = self._answer(slot, job)
-                except BaseException as error:  # noqa: BLE001 - the thread outlives one job; the future carries it on
-                    job.future.set_exception(error)
-                else:
-                    self._count(answer)
-                    job.future.set_result(answer)
-            job.close()
+        """One thread's life: take a job, answer it, and have a worker as long as there are some."""
+        turn: Job[Any] | _Turn = _Turn.WARM_UP if slot.is_up else _Turn.REST
+        while turn is not _Turn.CLOSE:
+            match turn:
+                case _Turn.REST:
+                    slot.discard()
+                case _Turn.WARM_UP:
+                    with contextlib.suppress(RetryError):  # said again, to who asks, by the first job
+                        self._tell_unconfined(slot.ready().unconfined)
+                case _:
+                    self._do(slot, turn)
+            turn = self._turn(slot)
         slot.stop()
         slot.discard()
 
+    def _do(self, slot: _Slot, job: Job[Any]) -> None:
+        if job.future.set_running_or_notify_cancel():
+            try:
+                answer = self._answer(slot, job)
+            except BaseException as error:  # noqa: BLE001 - the thread outlives one job; the future carries it on
+                job.future.set_exception(error)
+            else:
+                self._count(answer)
+                slot.is_free = True  # who hears of the answer may ask again at once, and means this worker
+                job.future.set_result(answer)
+        job.close()
+
     def _tell_unconfined(self, missing: tuple[str, ...]) -> None:
+        if self._is_told or not missing:
+            return
         with self._changed:
             is_news, self._is_told = bool(missing) and not self._is_told, self._is_told or bool(missing)
         if is_news:
@@ -166,6 +259,7 @@ class DecodePool:
     def _answer(self, slot: _Slot, job: Job[_Answer]) -> _Answer | Problem:
         for _ in range(2):
             worker = slot.ready()
+            self._tell_unconfined(worker.unconfined)
             worker.jobs += 1
             try:
                 return job.attempt(worker)
@@ -197,9 +291,13 @@ class DecodePool:
 class _Slot:
     """A thread's place for its worker; `stop` and reading `process` are for other threads too."""
 
-    def __init__(self, limits: DecodeLimits) -> None:
+    def __init__(self, limits: DecodeLimits, number: int, *, is_up: bool) -> None:
         self._limits = limits
         self._stopped = threading.Event()
+        self.number = number
+        self.is_up = is_up  # has a worker, or is about to start one
+        self.is_free = is_up  # and no job
+        self.is_to_end = False  # the worker ends after the job in hand
         self.process: WorkerProcess | None = None
 
     def ready(self) -> WorkerProcess:
@@ -217,6 +315,7 @@ class _Slot:
 
     def discard(self) -> None:
         """End the worker, if there is one."""
+        self.is_to_end = False
         if self.process is not None:
             self.process.close()
         self.process = None

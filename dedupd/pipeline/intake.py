@@ -64,6 +64,7 @@ class Intake(Stage):
         roots: RootBook,
         clock: Clock,
         stat_of: Callable[[bytes], FileStat | None],
+        on_settling: Callable[[], None] = lambda: None,
         on_arrival: Callable[[FilePath], None],
         on_pending: Callable[[], None],
         on_reread: Callable[[FilePath, ContentId], None],
@@ -79,6 +80,7 @@ class Intake(Stage):
             roots: decides which roots can be believed.
             clock: time.
             stat_of: lstat of an absolute path, None when nothing is there.
+            on_settling: told that a file begins to settle, or still does: it will be read soon.
             on_arrival: told of a file that appeared while watching and is pending now.
             on_pending: told that the store has new pending files from a scan.
             on_reread: told what a known file held that is pending again because its stat changed.
@@ -103,6 +105,7 @@ class Intake(Stage):
             directories=self._directories,
             clock=clock,
             stat_now=self._stat_now,
+            on_settling=on_settling,
             on_arrival=on_arrival,
             on_pending=on_pending,
             on_reread=on_reread,
@@ -251,6 +254,8 @@ class Intake(Stage):
         """Hand on what differs in one directory."""
         with self._library.view() as view:
             changes = compare_listing(view, root.id, listing)
+        if changes.lacks_fingerprint:
+            self._register.keep_fingerprint(root.id, listing.directory)
         for name in (*changes.new, *changes.changed):
             path = FilePath(root=root.id, directory=listing.directory, name=name)
             self._absence.withdraw(path)

@@ -1,7 +1,7 @@
 """Register: wait until a file has stopped changing, then give it a row that says it is to be read.
 
 Lists no directory and decides nothing about absence. Owns the settle state, which settling files are arrivals, the rows
-that are not committed yet, and the directories to be listed once more.
+and fingerprints that are not committed yet, and the directories to be listed once more.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Register:
         directories: KnownDirectories,
         clock: Clock,
         stat_now: Callable[[FilePath], FileStat | None],
+        on_settling: Callable[[], None],
         on_arrival: Callable[[FilePath], None],
         on_pending: Callable[[], None],
         on_reread: Callable[[FilePath, ContentId], None],
@@ -45,17 +46,19 @@ class Register:
         self._directories = directories
         self._clock = clock
         self._stat_now = stat_now
+        self._on_settling = on_settling
         self._on_arrival = on_arrival
         self._on_pending = on_pending
         self._on_reread = on_reread
         self._arriving: set[FilePath] = set()  # settling files that appeared while watching
         self._to_put: list[FileRecord] = []
+        self._unchanged: set[tuple[RootId, bytes]] = set()  # directories whose fingerprints are to be kept
         self._relist: dict[tuple[RootId, bytes], float] = {}  # no room in settling, or a hard link was written to
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing settles, waits to be committed or is to be listed once more."""
-        return not (self._to_put or self._relist or len(self._settling))
+        return not (self._to_put or self._unchanged or self._relist or len(self._settling))
 
     # --------------------------------------------------------------------------------------------------------- settling
 
@@ -72,7 +75,7 @@ class Register:
             case LookAgainAt(at_s=at_s, is_tracked=False):
                 self._relist[path.root, path.directory] = at_s
             case LookAgainAt():
-                pass
+                self._on_settling()
             case _:
                 assert_never(verdict)
 
@@ -127,6 +130,10 @@ class Register:
             for name, problem in odd.items()
         )
 
+    def keep_fingerprint(self, root: RootId, directory: bytes) -> None:
+        """A directory was found as the store knows it: have that remembered with the next flush."""
+        self._unchanged.add((root, directory))
+
     def flush_when_full(self) -> None:
         """Commit what was prepared if it is enough for a transaction."""
         if len(self._to_put) >= _ROWS_A_COMMIT:
@@ -134,9 +141,10 @@ class Register:
 
     def flush(self) -> None:
         """Commit what was prepared and tell who reads it."""
-        if not self._to_put:
+        if not (self._to_put or self._unchanged):
             return
         records, self._to_put = self._to_put, []
+        unchanged, self._unchanged = self._unchanged, set()
         pending: list[FilePath] = []
         with self._library.transaction() as txn:
             for prepared in records:
@@ -149,6 +157,8 @@ class Register:
                 elif record.stage is FileStage.SET_ASIDE and record.problem is not None:
                     problem = record.problem
                     txn.append(FileSetAside(path=record.path, code=problem.code, detail=problem.detail), problem.at_ns)
+            for root, directory in unchanged:
+                txn.keep_fingerprint(root, directory)
         arrived = [p for p in pending if p in self._arriving]
         for path in arrived:
             self._arriving.discard(path)

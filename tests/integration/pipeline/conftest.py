@@ -452,6 +452,7 @@ class Bench:
             on_crash=_refuse_crash,
             on_vanished=lambda path: self.intake.look_again(path),  # noqa: PLW0108 - it is made after this
         )
+        self.told_settling = 0
         self.intake = Intake(
             library=self.library,
             lister=self.lister,
@@ -460,6 +461,7 @@ class Bench:
             roots=self.roots,
             clock=self.clock,
             stat_of=stat_of,
+            on_settling=self._count_settling,
             on_arrival=self.describe.arrive,
             on_pending=self.describe.notice,
             on_crash=_refuse_crash,
@@ -469,6 +471,9 @@ class Bench:
         self.intake._prepare()
         self.link._prepare()
         self.generations._prepare()
+
+    def _count_settling(self):
+        self.told_settling += 1
 
     def opened_index(self):
         """The index of everything that is linked."""

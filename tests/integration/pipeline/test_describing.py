@@ -320,3 +320,15 @@ def test_copies_of_a_picture_that_was_not_linked_before_a_restart_are_told_once_
     bench.compare()
     assert sorted(bench.told()) == ["a.jpg", "b.jpg"]
     assert all(fact.matches for fact in bench.events(DuplicateFound))
+
+
+def test_a_file_that_settles_is_told_of_before_it_is_to_be_read(bench):
+    bench.write("new.jpg", "beach", age_s=0)
+    bench.dirty("", closed=["new.jpg"])
+    assert bench.told_settling, "or its decode worker is only started when it is due"
+    assert not bench.reader.read_paths
+    bench.ripen()
+    bench.work()
+    told = bench.told_settling
+    bench.dirty("", closed=["new.jpg"])
+    assert bench.told_settling == told, "a known file that did not change is nothing to expect"
