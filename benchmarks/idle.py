@@ -23,6 +23,7 @@ from benchmarks.common import Result, Row, run_alone
 from benchmarks.memory import Looks, kib_of, rounded
 from benchmarks.pictures import age
 from benchmarks.processes import descendants, running
+from dedupd.core.arrays import Vectors
 from dedupd.core.ports import DecodedImage, Descriptor, NewContent
 from dedupd.core.records import (
     Capture,
@@ -32,6 +33,7 @@ from dedupd.core.records import (
     FilePath,
     FileRecord,
     FileStage,
+    FileStat,
     Quality,
     Relation,
     RootRecord,
@@ -44,7 +46,7 @@ from dedupd.store import LmdbLibrary
 QUICK = ("--files", "2000", "--seconds", "20", "--settle", "20")
 PROMISE_MIB = 300
 A_FOLDER = 100
-A_COMMIT = 2000
+A_COMMIT = 10_000
 VIEWS = 2  # stored vectors of a picture: the whole, and a trimmed view of most
 PAIRED = 5  # every fifth content has a verified pair with the next
 SEED = 20260101
@@ -95,13 +97,14 @@ def run(arguments: argparse.Namespace) -> Result:
     }
 
 
-def make_library(state: Path, folder: Path, files: int) -> None:
-    """The files, and a store that knows each of them."""
+def make_library(state: Path, folder: Path, files: int, *, is_on_disk: bool = True) -> None:
+    """A store that knows that many files, and the files; without them it is a library whose disk is not there."""
     embedder = LocalEmbedder()
     model = embedder.model
     embedder.close()
     rng = np.random.default_rng(SEED)
-    folder.mkdir()
+    if is_on_disk:
+        folder.mkdir()
     library = LmdbLibrary(state)
     with library.transaction() as txn:
         root = txn.new_root_id()
@@ -117,18 +120,16 @@ def make_library(state: Path, folder: Path, files: int) -> None:
             )
         )
     for first in range(0, files, A_COMMIT):
+        numbers = range(first, min(files, first + A_COMMIT))
+        vectors = rng.standard_normal((len(numbers), VIEWS, model.dim), dtype=np.float32)
+        vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
         with library.transaction() as txn:
             known: list[ContentId] = []
-            for number in range(first, min(files, first + A_COMMIT)):
+            for number, stored in zip(numbers, vectors, strict=True):
                 directory = b"%06d" % (number // A_FOLDER)
                 path = FilePath(root=root, directory=directory, name=b"IMG_%08d.jpg" % number)
-                on_disk = folder / os.fsdecode(directory) / os.fsdecode(path.name)
-                on_disk.parent.mkdir(exist_ok=True)
-                on_disk.write_bytes(b"%d" % number)
-                age(on_disk)
-                stat = stat_of(os.fsencode(on_disk))
-                assert stat is not None
-                content = txn.add_content(_content(rng, number, model.dim), model.tag)
+                stat = _put_on_disk(folder, path, number) if is_on_disk else _made_up(number)
+                content = txn.add_content(_content(number, stored), model.tag)
                 txn.mark_linked(content.id)
                 known.append(content.id)
                 txn.put_file(
@@ -139,9 +140,21 @@ def make_library(state: Path, folder: Path, files: int) -> None:
     library.close()
 
 
-def _content(rng: np.random.Generator, number: int, dim: int) -> NewContent:
-    rows = rng.standard_normal((VIEWS, dim)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+def _put_on_disk(folder: Path, path: FilePath, number: int) -> FileStat:
+    on_disk = folder / os.fsdecode(path.directory) / os.fsdecode(path.name)
+    on_disk.parent.mkdir(exist_ok=True)
+    on_disk.write_bytes(b"%d" % number)
+    age(on_disk)
+    stat = stat_of(os.fsencode(on_disk))
+    assert stat is not None
+    return stat
+
+
+def _made_up(number: int) -> FileStat:
+    return FileStat(dev=1, ino=number + 1, size_bytes=3_000_000 + number, mtime_ns=number, ctime_ns=number)
+
+
+def _content(number: int, vectors: Vectors) -> NewContent:
     return NewContent(
         digest=number.to_bytes(32, "big"),
         size_bytes=3_000_000 + number,
@@ -156,7 +169,7 @@ def _content(rng: np.random.Generator, number: int, dim: int) -> NewContent:
             small=np.zeros((4, 4, 3), np.uint8),
             preview=b"",
         ),
-        descriptor=Descriptor(stored=rows, queries=rows),
+        descriptor=Descriptor(stored=vectors, queries=vectors),
         first_seen_ns=1,
     )
 
