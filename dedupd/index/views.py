@@ -61,8 +61,14 @@ class ViewTable:
         numbers = np.arange(len(ids)) - np.repeat(first, counts)
         if contents[0] < 1 or contents[-1] > MAX_CONTENT or not np.array_equal(ids % MAX_VIEWS, numbers):
             raise ValueError("its ids are not the views 0, 1, … of contents")
-        for content, count in zip(contents.tolist(), counts.tolist(), strict=True):
-            table.put(content, count)
+        numbers_of_pages, begins = np.unique(contents // _PAGE, return_index=True)
+        for number, begin, end in zip(
+            numbers_of_pages.tolist(), begins.tolist(), [*begins[1:].tolist(), len(contents)], strict=True
+        ):
+            page = np.zeros(_PAGE, np.uint8)
+            page[contents[begin:end] % _PAGE] = counts[begin:end]
+            table._pages[number] = bytearray(page)
+        table._contents = len(contents)
         return table
 
     def put(self, content: ContentId, views: int) -> None:
