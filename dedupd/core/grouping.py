@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from dedupd.core.records import ContentId, Relation
+from dedupd.core.pair_words import LEAST_OVERLAY
+from dedupd.core.records import ContentId, Edge, Relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,48 @@ class Tie(NamedTuple):
     probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
     is_overlaid: bool = False  # the content whose tie this is carries text or a watermark that the other lacks
     covers: float = 1.0  # 0 … 1, share of the other's area that the content whose tie this is shows
+
+
+class Bond(NamedTuple):
+    """What grouping needs of an edge."""
+
+    a: ContentId
+    b: ContentId
+    relation: Relation
+    similarity: float  # 0 … 1
+    probability: float = 0.0  # 0 … 1, as `records.Edge.probability`
+    has_overlay: bool = False  # one of them carries text or a watermark that the other lacks
+    overlay_is_on_b: bool = False
+    overlap_of_a: float = 1.0  # 0 … 1, as `records.Geometry`
+    overlap_of_b: float = 1.0
+
+    @property
+    def tie_of_a(self) -> Tie:
+        """What ties A to B."""
+        is_overlaid = self.has_overlay and not self.overlay_is_on_b
+        return Tie(self.relation, self.similarity, self.probability, is_overlaid, self.overlap_of_b)
+
+    @property
+    def tie_of_b(self) -> Tie:
+        """What ties B to A."""
+        is_overlaid = self.has_overlay and self.overlay_is_on_b
+        return Tie(self.relation, self.similarity, self.probability, is_overlaid, self.overlap_of_a)
+
+
+def bond_of(edge: Edge) -> Bond:
+    """What grouping needs of this edge."""
+    evidence, geometry = edge.evidence, edge.evidence.geometry
+    return Bond(
+        a=edge.a,
+        b=edge.b,
+        relation=edge.relation,
+        similarity=edge.similarity,
+        probability=edge.probability,
+        has_overlay=evidence.overlay_share >= LEAST_OVERLAY,
+        overlay_is_on_b=evidence.overlay_is_on_b,
+        overlap_of_a=1.0 if geometry is None else geometry.overlap_of_a,
+        overlap_of_b=1.0 if geometry is None else geometry.overlap_of_b,
+    )
 
 
 ChooseKeeper = Callable[[Iterable[ContentId]], tuple[ContentId, str]]

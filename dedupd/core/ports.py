@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from dedupd.core.events import Event, Fact
 from dedupd.core.examination import Finding
 from dedupd.core.generation import Generation
-from dedupd.core.grouping import Group
+from dedupd.core.grouping import Bond, Group
 from dedupd.core.illustration import Figures, Illustrated, SheetWords
 from dedupd.core.manners import Hold
 from dedupd.core.records import (
@@ -341,6 +341,9 @@ class LibraryView(Protocol):
         """Pairs (smaller id first) that further models name as candidates; a content of one may have gone since."""
 
     def edges(self) -> Iterator[Edge]: ...
+    def bonds(self) -> Iterator[Bond]:
+        """`core.grouping.bond_of` of every edge, in the same order; cheap enough for a million."""
+
     def edge(self, a: ContentId, b: ContentId) -> Edge | None: ...
 
     def verdict(self, one: bytes, other: bytes) -> NotDuplicate | None:

@@ -57,13 +57,17 @@ def make_schedule(engine: Engine, clean_up: CleanUp, on_crash: OnCrash) -> Backg
 
 
 def tidy(engine: Engine) -> None:
-    """Forget what has been gone for long, and let the index grow into its next kind where it is due."""
+    """Forget what has been gone for long, let the index grow and the groups settle where it is due."""
     now_ns = engine.clock.wall_ns()
     purged = purge_missing(engine.library, now_ns, engine.settings.keep.missing_days)
     orphans = sweep_orphans(engine.library, engine.previews, engine.forget)
     trimmed = trim_outbox(engine.library, engine.settings.keep.events)
     grown = engine.opened.index.grow_if_due()
-    _log.info("housekeeping.done %s", fields(purged=purged, orphans=orphans, events_trimmed=trimmed, index_grown=grown))
+    settled = engine.groups.settle_if_due()
+    _log.info(
+        "housekeeping.done %s",
+        fields(purged=purged, orphans=orphans, events_trimmed=trimmed, index_grown=grown, groups_settled=settled),
+    )
 
 
 def _rescan(engine: Engine) -> None:

@@ -1,44 +1,58 @@
-"""The groups as they are now: edges' ties in memory, the union-find over them, groups made when asked.
+"""The groups as they are now: edges' ties in memory, the components that they make, groups made when asked.
 
-Owns no truth: it is rebuilt from the store's edges and verdicts at start. The link stage changes it, and whoever stores
-what a person said; any thread may ask.
+What has not changed since the start is in arrays (`settled_groups`), what has in dictionaries. Owns no truth: it is
+rebuilt from the store's edges and verdicts at start. The link stage changes it, and whoever stores what a person said;
+any thread may ask.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
-from dedupd.core.grouping import Group, Tie, split_component
+from dedupd.core.grouping import Group, Tie, bond_of, split_component
 from dedupd.core.keeper import Candidate, choose_keeper
-from dedupd.core.pair_words import LEAST_OVERLAY
 from dedupd.core.ports import Library, LibraryView
 from dedupd.core.records import DUPLICATE_RELATIONS, ContentId, Edge, Relation
 from dedupd.core.union_find import Components
 from dedupd.pipeline.said import is_rejected, rejected_pairs
+from dedupd.pipeline.settled_groups import SettledGroups
 
+_SETTLE_FROM = 2_000  # contents that changed; some 3 MB
 _LEAST_LACK = 0.02  # of the area; below it is the inaccuracy of alignment
 
 
 class GroupBook:
     """Implements the `Groups` port."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, *, settle_from: int = _SETTLE_FROM) -> None:
+        """Over a store; `settle_from`: how many contents may change before settling is due."""
         self._library = library
+        self._settle_from = settle_from
         self._lock = threading.Lock()
-        self._components = Components()
+        self._settled = SettledGroups()
+        self._components = Components()  # of what has changed; so are the ties
         self._ties: dict[ContentId, dict[ContentId, Tie]] = {}
 
     def load(self) -> int:
-        """Take in every edge of the store; returns how many count as duplicates."""
-        count = 0
+        """Be what the store's edges make; returns how many count as duplicates."""
         with self._lock, self._library.view() as view:
             apart = set(rejected_pairs(view))
-            for edge in view.edges():
-                if edge.relation.is_duplicate and (edge.a, edge.b) not in apart:
-                    count += 1
-                    self._join(edge)
-        return count
+            counting = (b for b in view.bonds() if b.relation in DUPLICATE_RELATIONS and (b.a, b.b) not in apart)
+            self._settled = SettledGroups(counting)
+            self._components, self._ties = Components(), {}
+            return self._settled.pairs
+
+    def settle_if_due(self) -> bool:
+        """Have what has changed in little memory again, where it is much; True when it was done.
+
+        Others wait meanwhile: about a second for 200,000 pairs.
+        """
+        is_due = len(self._ties) >= self._settle_from
+        if is_due:
+            self.load()
+        return is_due
 
     def add(self, edge: Edge) -> None:
         """Take in a verified pair; pairs that are no duplicates, or none to a person, are not kept."""
@@ -70,11 +84,22 @@ class GroupBook:
             self._part(apart)
 
     def _join(self, edge: Edge) -> None:
+        self._stir(edge.a)
+        self._stir(edge.b)
         _tie(self._ties, edge)
         self._components.add_edge(edge.a, edge.b)
 
+    def _stir(self, content: ContentId) -> None:
+        """Have a content, with all that it is connected to, among what may change."""
+        for each, ties in self._settled.take_out(content):
+            self._ties[each] = ties
+            for other in ties:
+                self._components.add_edge(each, other)
+
     def _part(self, pairs: list[tuple[ContentId, ContentId]]) -> None:
         for one, other in pairs:
+            self._stir(one)
+            self._stir(other)
             for near, far in ((one, other), (other, one)):
                 ties = self._ties.get(near, {})
                 ties.pop(far, None)
@@ -85,6 +110,7 @@ class GroupBook:
     def remove(self, content: ContentId) -> None:
         """Forget a content and its ties."""
         with self._lock:
+            self._stir(content)
             for other in self._ties.pop(content, {}):
                 self._ties[other].pop(content, None)
                 if not self._ties[other]:
@@ -94,12 +120,13 @@ class GroupBook:
     def ties(self, content: ContentId) -> dict[ContentId, Tie]:
         """The verified duplicates of a content."""
         with self._lock:
-            return dict(self._ties.get(content, {}))
+            known = self._ties.get(content)
+            return self._settled.ties(content) if known is None else dict(known)
 
     def component(self, content: ContentId) -> list[ContentId]:
         """Everything connected to a content, itself included."""
         with self._lock:
-            return self._components.component(content)
+            return self._settled.component(content) or self._components.component(content)
 
     def best_of(self, contents: Iterable[ContentId], found: Iterable[Edge] = ()) -> ContentId | None:
         """The content that would be kept of these; None when no present file holds any of them.
@@ -119,7 +146,7 @@ class GroupBook:
     def all(self, relations: frozenset[Relation]) -> list[Group]:
         """Every group that these relations make, those that free the most bytes first."""
         with self._lock:
-            components = list(self._components)
+            components = chain(self._settled.components(), list(self._components))
         groups: list[Group] = []
         with self._library.view() as view:
             maker = _GroupMaker(view, relations, self.ties)
@@ -153,12 +180,9 @@ class GroupBook:
 
 def _tie(ties: dict[ContentId, dict[ContentId, Tie]], edge: Edge) -> None:
     """Enter a pair of duplicates at both its ends."""
-    tie = Tie(edge.relation, edge.similarity, edge.probability)
-    has_overlay, is_on_b = edge.evidence.overlay_share >= LEAST_OVERLAY, edge.evidence.overlay_is_on_b
-    geometry = edge.evidence.geometry
-    of_a, of_b = (1.0, 1.0) if geometry is None else (geometry.overlap_of_a, geometry.overlap_of_b)
-    ties.setdefault(edge.a, {})[edge.b] = tie._replace(is_overlaid=has_overlay and not is_on_b, covers=of_b)
-    ties.setdefault(edge.b, {})[edge.a] = tie._replace(is_overlaid=has_overlay and is_on_b, covers=of_a)
+    bond = bond_of(edge)
+    ties.setdefault(edge.a, {})[edge.b] = bond.tie_of_a
+    ties.setdefault(edge.b, {})[edge.a] = bond.tie_of_b
 
 
 class _GroupMaker:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from dedupd.core.grouping import Bond
+from dedupd.core.pair_words import LEAST_OVERLAY
 from dedupd.core.records import (
     Box,
     Capture,
@@ -303,6 +305,22 @@ def edge_from(key: bytes, body: bytes) -> Edge:
         verifier=row.verifier,
         found_at_ns=row.found_at_ns,
         probability=row.probability,
+    )
+
+
+def bond_from(key: bytes, body: bytes) -> Bond:
+    """What grouping needs of the edge of a body."""
+    row = decoded(_edge_decoder, "edges", key, body)
+    evidence, geometry = row.evidence, row.evidence.geometry
+    return Bond(
+        *keys.pair_of(key),
+        row.relation,
+        row.similarity,
+        row.probability,
+        evidence.overlay_share >= LEAST_OVERLAY,
+        evidence.overlay_is_on_b,
+        1.0 if geometry is None else geometry.overlap_of_a,
+        1.0 if geometry is None else geometry.overlap_of_b,
     )
 
 

@@ -13,6 +13,7 @@ import lmdb
 
 from dedupd.core.arrays import Vectors
 from dedupd.core.events import Event
+from dedupd.core.grouping import Bond
 from dedupd.core.ports import Counts, Descriptor, VectorChange
 from dedupd.core.records import (
     ContentId,
@@ -243,6 +244,12 @@ class LmdbView(VerdictsView, GenerationsView):
         table = self._tables.edges
         for key, value in self._scan(table):
             yield content_codec.edge_from(key, frame.unframed(table.name, key, value))
+
+    def bonds(self) -> Iterator[Bond]:
+        """What grouping needs of every edge, in the same order."""
+        table = self._tables.edges
+        for key, value in self._scan(table):
+            yield content_codec.bond_from(key, frame.unframed(table.name, key, value))
 
     def edge(self, a: ContentId, b: ContentId) -> Edge | None:
         """The edge between two contents, named in any order."""

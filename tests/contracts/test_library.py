@@ -29,6 +29,7 @@ from dedupd.core.events import (
     ScanFinished,
 )
 from dedupd.core.generation import Generation
+from dedupd.core.grouping import bond_of
 from dedupd.core.ports import (
     DecodedImage,
     Descriptor,
@@ -719,7 +720,27 @@ def test_an_edge_is_replaced_and_found_from_both_ends(library: Library) -> None:
         assert view.edge(one.id, two.id) == view.edge(two.id, one.id) == replace(edge, relation=Relation.EDITED)
         assert view.edge(one.id, three.id) is None
         assert list(view.edges()) == [replace(edge, relation=Relation.EDITED), other]
+        assert list(view.bonds()) == [bond_of(each) for each in view.edges()]
         assert view.counts().edges == 2
+
+
+def test_the_bonds_of_edges_say_who_lacks_and_who_shows_more(library: Library) -> None:
+    one, two, three = add_contents(library, 1, 2, 3)
+    edges = []
+    for edge, is_on_b in ((edge_of(one, two), False), (edge_of(one, three), True)):
+        geometry = replace(edge.evidence.geometry, overlap_of_a=0.75, overlap_of_b=0.5)
+        evidence = replace(edge.evidence, geometry=geometry, overlay_share=0.25, overlay_is_on_b=is_on_b)
+        edges.append(replace(edge, evidence=evidence, probability=0.875))
+    with library.transaction() as txn:
+        for edge in edges:
+            txn.put_edge(edge)
+    with library.view() as view:
+        bonds = list(view.bonds())
+    assert bonds == [bond_of(edge) for edge in edges]
+    assert [(bond.overlap_of_a, bond.overlap_of_b, bond.has_overlay) for bond in bonds] == [(0.75, 0.5, True)] * 2
+    assert [bond.overlay_is_on_b for bond in bonds] == [False, True]
+    assert [(b.tie_of_a.is_overlaid, b.tie_of_b.is_overlaid) for b in bonds] == [(True, False), (False, True)]
+    assert [(b.tie_of_a.covers, b.tie_of_b.covers) for b in bonds] == [(0.5, 0.75)] * 2
 
 
 def test_an_edge_needs_two_known_contents_in_order(library: Library) -> None:

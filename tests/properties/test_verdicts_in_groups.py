@@ -181,6 +181,11 @@ class VerdictsAgainstScratch(RuleBasedStateMachine):
         known = [pair for one, other in both if (pair := self.pair(one, other)) is not None]
         (self.book.reject if is_said else self.book.withdraw)(known)
 
+    @rule()
+    def settle(self) -> None:
+        """What has changed goes back to where the rest is; it says the same, and can change again."""
+        self.book.load()
+
     def hear(self, tell, one: int, other: int) -> None:
         pair = self.pair(one, other)
         if pair is not None:

@@ -1,0 +1,143 @@
+"""The pairs that nobody has touched for long, as arrays: about 80 bytes a pair, where dictionaries take some 1,500.
+
+What changes is taken out first, with all that it is connected to, and lives as dictionaries in the group book. Nothing
+is ever put back in: the group book makes a new one from the store. Not thread-safe; the group book owns one.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from dedupd.core.grouping import Bond, Tie
+from dedupd.core.records import ContentId, Relation
+
+_RELATIONS = list(Relation)
+_CODES = {relation: code for code, relation in enumerate(_RELATIONS)}
+_TIE = np.dtype(
+    [
+        ("other", "<i8"),
+        ("similarity", "<f8"),
+        ("probability", "<f8"),
+        ("covers", "<f8"),
+        ("relation", "u1"),
+        ("is_overlaid", "?"),
+    ]
+)
+
+_Numbers = npt.NDArray[np.int32]
+
+
+class SettledGroups:
+    """Ties and components of contents, made once from their pairs; each pair is named once."""
+
+    def __init__(self, bonds: Iterable[Bond] = ()) -> None:
+        ends, columns = (array("q"), array("q")), tuple(array("d") for _ in range(4))
+        codes, overlaid = array("B"), (array("B"), array("B"))
+        for bond in bonds:
+            of_a, of_b = bond.tie_of_a, bond.tie_of_b
+            ends[0].append(bond.a)
+            ends[1].append(bond.b)
+            codes.append(_CODES[bond.relation])
+            for column, value in zip(
+                columns, (bond.similarity, bond.probability, of_a.covers, of_b.covers), strict=True
+            ):
+                column.append(value)
+            overlaid[0].append(of_a.is_overlaid)
+            overlaid[1].append(of_b.is_overlaid)
+        a, b = (np.frombuffer(end, np.int64) if end else np.empty(0, np.int64) for end in ends)
+        both = np.concatenate([a, b])
+        order = np.lexsort((np.concatenate([b, a]), both))
+        ties = np.empty(len(both), _TIE)
+        ties["other"] = np.concatenate([b, a])[order]
+        for name, of_a_column, of_b_column in (
+            ("similarity", columns[0], columns[0]),
+            ("probability", columns[1], columns[1]),
+            ("covers", columns[2], columns[3]),
+            ("relation", codes, codes),
+            ("is_overlaid", overlaid[0], overlaid[1]),
+        ):
+            ties[name] = np.concatenate([np.asarray(of_a_column), np.asarray(of_b_column)])[order]
+        self._contents, first = np.unique(both[order], return_index=True)  # int64, ascending
+        self._first = np.append(first, len(both)).astype(np.int32)  # of each content's ties
+        self._ties = ties
+        component_of = _components(np.searchsorted(self._contents, a), np.searchsorted(self._contents, b), len(first))
+        self._component_of = component_of
+        self._members = np.argsort(component_of, kind="stable").astype(np.int32)  # places of contents by component
+        sizes = np.bincount(component_of) if len(component_of) else np.empty(0, np.int64)
+        self._starts = np.append(0, np.cumsum(sizes)).astype(np.int32)  # of each component in `_members`
+        self._is_here = np.ones(len(sizes), np.bool_)  # by component; False: it was taken out
+        self._left = len(first)
+        self.pairs = len(a)  # that it was made from
+
+    def __len__(self) -> int:
+        """How many contents are in it still."""
+        return self._left
+
+    def __contains__(self, content: object) -> bool:
+        return isinstance(content, int) and self._place(content) is not None
+
+    def ties(self, content: ContentId) -> dict[ContentId, Tie]:
+        """The verified duplicates of a content that is in it."""
+        place = self._place(content)
+        return {} if place is None else self._ties_at(place)
+
+    def component(self, content: ContentId) -> list[ContentId]:
+        """All contents connected to one that is in it, itself included, in the order of ids."""
+        place = self._place(content)
+        return [] if place is None else self._contents_of(int(self._component_of[place]))
+
+    def components(self) -> Iterator[list[ContentId]]:
+        """Every component that is in it now, whatever is taken out while they are gone through."""
+        here = np.flatnonzero(self._is_here)
+        return (self._contents_of(component) for component in here.tolist())
+
+    def take_out(self, content: ContentId) -> list[tuple[ContentId, dict[ContentId, Tie]]]:
+        """Remove a content's whole component; its contents with their ties, nothing where it is not in here."""
+        place = self._place(content)
+        if place is None:
+            return []
+        component = int(self._component_of[place])
+        places = self._members[self._starts[component] : self._starts[component + 1]].tolist()
+        self._is_here[component] = False
+        self._left -= len(places)
+        return [(ContentId(int(self._contents[each])), self._ties_at(each)) for each in places]
+
+    def _place(self, content: int) -> int | None:
+        place = int(np.searchsorted(self._contents, content))
+        if place == len(self._contents) or self._contents[place] != content:
+            return None
+        return place if self._is_here[self._component_of[place]] else None
+
+    def _ties_at(self, place: int) -> dict[ContentId, Tie]:
+        rows = self._ties[self._first[place] : self._first[place + 1]].tolist()
+        return {
+            ContentId(other): Tie(_RELATIONS[code], similarity, probability, is_overlaid, covers)
+            for other, similarity, probability, covers, code, is_overlaid in rows
+        }
+
+    def _contents_of(self, component: int) -> list[ContentId]:
+        places = self._members[self._starts[component] : self._starts[component + 1]]
+        return list(map(ContentId, self._contents[places].tolist()))
+
+
+def _components(a: npt.NDArray[np.intp], b: npt.NDArray[np.intp], count: int) -> _Numbers:
+    """The number of the component, 0, 1, …, of each of `count` nodes with edges a–b: int32 [count].
+
+    Each round hooks trees onto their smallest neighbour and flattens them (Shiloach & Vishkin 1982), so that rounds
+    grow with the logarithm of the longest chain.
+    """
+    root = np.arange(count, dtype=np.intp)
+    while True:
+        of_a, of_b = root[a], root[b]
+        apart = of_a != of_b
+        if not apart.any():
+            break
+        low, high = np.minimum(of_a, of_b)[apart], np.maximum(of_a, of_b)[apart]
+        np.minimum.at(root, high, low)
+        while not np.array_equal(above := root[root], root):
+            root = above
+    return np.unique(root, return_inverse=True)[1].astype(np.int32)
