@@ -31,6 +31,7 @@ NAMES = (
     "soak",
     "idle",
     "confinement",
+    "scale",
 )
 
 
