@@ -22,6 +22,8 @@ BLOCK_SIDE_PX = 24  # side of the grey block that whole frames are correlated by
 MAX_KEYPOINTS = 500  # enough for a third of a frame to keep ~50 (measured on crops and screenshots)
 DETECT_SIDE_PX = 288  # long side at which keypoints are looked for: half the cost of 384, and refining follows anyway
 MIN_DETECT_SIDE_PX = 200  # smaller pictures are enlarged before keypoints are looked for
+GLANCE_SIDE_PX = 144  # long side at which keypoints are looked for at a glance: a third of the cost of 288
+MAX_GLANCE_KEYPOINTS = 300  # a picture has about a hundred at that size
 MAX_TRIM = 0.42  # never take more than this share off one side (notes: pillar boxes of portrait screenshots)
 FLAT_RANGE_LEVELS = 25  # a line this even, 0 … 255, may be border
 SAME_BORDER_LEVELS = 10  # and within this of the outermost line
@@ -101,26 +103,39 @@ class PreparedSide:
 
     @cached_property
     def keypoints(self) -> Keypoints:
-        """SIFT keypoints in small-image pixels with RootSIFT descriptors (Arandjelović and Zisserman, 2012)."""
-        grey = np.clip(self.luma, 0, 255).astype(np.uint8)
+        """SIFT keypoints, for laying one picture on another."""
+        height, width = self.luma.shape
         factor = 1.0
-        while min(grey.shape) * factor < MIN_DETECT_SIDE_PX and max(grey.shape) * factor < DETECT_SIDE_PX:
+        while min(height, width) * factor < MIN_DETECT_SIDE_PX and max(height, width) * factor < DETECT_SIDE_PX:
             factor *= 2
-        factor = min(factor, max(DETECT_SIDE_PX / max(grey.shape), MIN_DETECT_SIDE_PX / min(grey.shape)))
-        factor = min(factor, 2.0**3)
-        height, width = grey.shape
-        if factor != 1:
-            width, height = max(1, round(width * factor)), max(1, round(height * factor))
-            way = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
-            grey = np.asarray(cv2.resize(grey, (width, height), interpolation=way))
-        sift = cv2.SIFT.create(nfeatures=MAX_KEYPOINTS, contrastThreshold=0.02, enable_precise_upscale=True)
-        found, descriptors = sift.detectAndCompute(grey, None)
-        if descriptors is None or not len(found):
-            return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
-        scale = np.array([self.small_width_px / width, self.small_height_px / height], np.float32)
-        points = (np.array([k.pt for k in found], np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
-        sums = np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-6)
-        return Keypoints(points.astype(np.float32), np.sqrt(descriptors / sums).astype(np.float32))
+        factor = min(factor, max(DETECT_SIDE_PX / max(height, width), MIN_DETECT_SIDE_PX / min(height, width)))
+        return _detected(self.luma, min(factor, 2.0**3), MAX_KEYPOINTS)
+
+    @cached_property
+    def glance(self) -> Keypoints:
+        """The coarser of them, for telling cheaply that two pictures have nothing in common."""
+        return _detected(self.luma, min(1.0, GLANCE_SIDE_PX / max(self.luma.shape)), MAX_GLANCE_KEYPOINTS)
+
+
+def _detected(luma: Floats, factor: float, most: int) -> Keypoints:
+    """SIFT keypoints of the scaled picture, in the pixels of the unscaled one.
+
+    RootSIFT (Arandjelović and Zisserman, 2012).
+    """
+    grey = np.clip(luma, 0, 255).astype(np.uint8)
+    full_height, full_width = height, width = grey.shape
+    if factor != 1:
+        width, height = max(1, round(width * factor)), max(1, round(height * factor))
+        way = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
+        grey = np.asarray(cv2.resize(grey, (width, height), interpolation=way))
+    sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02, enable_precise_upscale=True)
+    found, descriptors = sift.detectAndCompute(grey, None)
+    if descriptors is None or not len(found):
+        return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
+    scale = np.array([full_width / width, full_height / height], np.float32)
+    points = (np.array([k.pt for k in found], np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    sums = np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-6)
+    return Keypoints(points.astype(np.float32), np.sqrt(descriptors / sums).astype(np.float32))
 
 
 def _unit(block: npt.NDArray[np.generic]) -> Floats:

@@ -167,6 +167,20 @@ def test_keypoints_support_mirrored_and_upright_pictures_alike():
         assert best.inliers > 60
 
 
+def test_unrelated_pictures_are_told_at_a_glance_without_their_fine_keypoints():
+    one, other = side(photo("coffee")), side(photo("astronaut"))
+    assert keypoint_hypotheses(one, other) == []
+    assert "glance" in vars(one)
+    assert "keypoints" not in vars(one)
+
+
+def test_pictures_too_small_for_a_glance_are_looked_at_closely():
+    whole = photo("astronaut").resize((128, 128))
+    one, other = side(whole), side(whole.rotate(17, resample=Image.Resampling.BICUBIC))
+    assert keypoint_hypotheses(one, other)[0].inliers > 20
+    assert "glance" not in vars(one)
+
+
 # ---------------------------------------------------------------------------------------------------- common frame
 
 
