@@ -3,10 +3,11 @@
     python -m benchmarks.camera_set --data DIR --files 500 --to FOLDER
 
 Every picture has the size, the quantization tables, the chroma subsampling and the EXIF block of one picture of DIR,
-its moments moved by some hours. It is laid together from four distinct crops, turned or mirrored, of that picture and
-of others in DIR, at their own pixel scale and on the grid of their JPEG blocks: so their detail is still the camera's,
-and no two pictures are copies of each other. Single crops would be: of 36 photographs no 500 of camera size can be cut
-that do not overlap. Deterministic: the same DIR and number give the same pictures.
+its moments moved by some hours. It is laid together from sixteen crops, turned or mirrored, of that picture and of
+others in DIR, at their own pixel scale and on the grid of their JPEG blocks: so their detail is still the camera's, and
+no two pictures are copies of each other. Single crops would be: of 36 photographs no 500 of camera size can be cut that
+do not overlap; in fewer pieces, many a pair would share so much that it is worth a long look. Deterministic: the same
+DIR and number give the same pictures.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,8 @@ from benchmarks.pictures import save_aged
 SUFFIXES = frozenset({".jpg", ".jpeg"})  # what draft() can scale
 BLOCK_PX = 16  # of a JPEG with halved chroma
 NEIGHBOURS = 9  # crops of one picture come from these many of DIR, in its order; they are held in memory
-SPLIT = (0.35, 0.65)  # where the four crops meet, of each side
+CUTS = (0.25, 0.5, 0.75)  # where the crops meet, of each side …
+CUT_SPREAD = 0.06  # … and how far from there at most
 
 _MOMENT = re.compile(rb"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d")
 _MOMENT_FORMAT = "%Y:%m:%d %H:%M:%S"
@@ -60,13 +63,19 @@ def _make(source: Path, pool: list[Path], rng: np.random.Generator, later: timed
         sampling, tables = image.layer[0][1:3], dict(image.quantization)
         exif = _moved(image.info.get("exif", b""), later)
     canvas = np.empty((height, width, 3), np.uint8)
-    across, down = (_on_grid(side * rng.uniform(*SPLIT)) for side in (width, height))
-    for top, bottom in ((0, down), (down, height)):
-        for left, right in ((0, across), (across, width)):
+    columns, rows = (_edges(side, rng) for side in (width, height))
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
             canvas[top:bottom, left:right] = _crop(pool, rng, bottom - top, right - left)
     save_aged(
         Image.fromarray(canvas), path, qtables=tables, subsampling=_SUBSAMPLING.get(tuple(sampling), 2), exif=exif
     )
+
+
+def _edges(side_px: int, rng: np.random.Generator) -> list[int]:
+    """Where crops begin and end along one side."""
+    cuts = [_on_grid(side_px * (cut + rng.uniform(-CUT_SPREAD, CUT_SPREAD))) for cut in CUTS]
+    return [0, *cuts, side_px]
 
 
 def _crop(pool: list[Path], rng: np.random.Generator, height: int, width: int) -> np.ndarray:
