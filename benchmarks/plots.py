@@ -1,23 +1,77 @@
-"""Plots as SVG text, by hand: a reliability diagram and bars of recall. No plotting library, no state."""
+"""Plots as SVG text, by hand: bars, lines and points on linear or logarithmic axes. No plotting library, no state.
+
+A plot is drawn for a light page; where the reader's device is set to dark, the style in it changes the inks.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
 SIDE_PX, MARGIN_PX = 320, 56
 BAR_PX, LABEL_PX, BARS_PX = 16, 170, 420
-INK, GRID, GOOD, BAD = "#24292f", "#d0d7de", "#1f6feb", "#cf222e"
+INK, GRID, GOOD, BAD, OTHER, PAPER = "#24292f", "#d0d7de", "#1f6feb", "#cf222e", "#8c959f", "white"
+PALETTE = (GOOD, "#d4820f", "#2da44e", "#a475f9", "#cf222e", "#0b9aa8", "#bf5a9c", "#8a7a3d", "#8c959f", "#6e7781")
 STYLE = "font-family:system-ui,sans-serif;font-size:12px"
+DARK = {INK: "#e6edf3", GRID: "#3d444d", PAPER: "#0d1117", GOOD: "#4493f8"}
+CHART_PX = (520, 320)
+LEGEND_PX, LEGEND_LINE_PX = 190, 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """What runs along one side of a chart, and where it is told."""
+
+    label: str
+    ticks: Mapping[float, str]  # words by value; the first and the last value are the ends of the axis
+    is_log: bool = False
+
+    def share(self, value: float) -> float:
+        """Where a value lies between the ends, 0 … 1; beyond them at the end."""
+        ends = [math.log(end) if self.is_log else end for end in (min(self.ticks), max(self.ticks))]
+        place = math.log(max(value, 1e-12)) if self.is_log else value
+        return min(1.0, max(0.0, (place - ends[0]) / (ends[1] - ends[0])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Points of one kind, joined by a line or not."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    ink: str
+    is_line: bool = True
+    has_dots: bool = True
+    is_dashed: bool = False
+
+
+def even_ticks(high: float, most: int = 6) -> dict[float, str]:
+    """Round values from 0 to beyond `high`, at most about `most` of them, with their words."""
+    step = 10 ** math.floor(math.log10(max(high, 1e-9) / most))
+    step *= next((times for times in (1, 2, 5, 10) if high / (step * times) <= most), 10)
+    digits = max(0, -math.floor(math.log10(step)))
+    count = math.ceil(high / step - 1e-9)
+    return {round(step * number, 10): f"{step * number:,.{digits}f}" for number in range(max(1, count) + 1)}
+
+
+def log_ticks(low: float, high: float) -> dict[float, str]:
+    """Powers of ten around two values, with their words."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    return {10.0**power: f"{10.0**power:,g}" for power in range(first, max(last, first + 1) + 1)}
 
 
 def svg(width: int, height: int, parts: Sequence[str], title: str) -> str:
+    dark = " ".join(
+        f'[fill="{light}"] {{ fill: {ink} }} [stroke="{light}"] {{ stroke: {ink} }}' for light, ink in DARK.items()
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" style="{STYLE}">\n<title>{escape(title)}</title>\n'
-        f'<rect width="{width}" height="{height}" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n"
+        f"<style>@media (prefers-color-scheme: dark) {{ {dark} }}</style>\n"
+        f'<rect width="{width}" height="{height}" fill="{PAPER}"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 
@@ -79,3 +133,60 @@ def bars_svg(values: Mapping[str, tuple[float, int]], title: str) -> str:
         )
         parts.append(text(LABEL_PX + BARS_PX * share + 6, y + 12, f"{share:.0%}", "start"))
     return svg(LABEL_PX + BARS_PX + 60, height + 28, parts, title)
+
+
+def amounts_svg(amounts: Mapping[str, tuple[float, str]], title: str, mark: str = "") -> str:
+    """Horizontal bars of amounts, 0 … the largest; each with its words, the one named `mark` in another ink."""
+    largest = max((amount for amount, _ in amounts.values()), default=1.0) or 1.0
+    told_px = 8 + 7 * max((len(words) for _, words in amounts.values()), default=0)
+    parts = [text(LABEL_PX, 18, title, "start")]
+    for row, (name, (amount, words)) in enumerate(amounts.items()):
+        y = 32 + row * (BAR_PX + 6)
+        width = BARS_PX * amount / largest
+        parts.append(text(LABEL_PX - 8, y + 12, name, "end"))
+        parts.append(
+            f'<rect x="{LABEL_PX}" y="{y}" width="{width:.1f}" height="{BAR_PX}" rx="2" '
+            f'fill="{GOOD if name == mark else OTHER}"/>'
+        )
+        parts.append(text(LABEL_PX + width + 6, y + 12, words, "start"))
+    return svg(LABEL_PX + BARS_PX + told_px, 40 + len(amounts) * (BAR_PX + 6), parts, title)
+
+
+def chart_svg(series: Sequence[Series], across: Axis, up: Axis, title: str) -> str:
+    """Series on two axes, with a legend beside them."""
+    width, height = CHART_PX
+    left, top = MARGIN_PX + 8, 34
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        return left + across.share(point[0]) * width, top + (1 - up.share(point[1])) * height
+
+    parts = [text(left, 18, title, "start")]
+    for value, words in across.ticks.items():
+        x = left + across.share(value) * width
+        parts += [line(x, top, x, top + height), text(x, top + height + 18, words)]
+    for value, words in up.ticks.items():
+        y = top + (1 - up.share(value)) * height
+        parts += [line(left, y, left + width, y), text(left - 8, y + 4, words, "end")]
+    for number, own in enumerate(series):
+        places = [place(point) for point in own.points]
+        dash = ' stroke-dasharray="5 4"' if own.is_dashed else ""
+        if own.is_line:
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{own.ink}" stroke-width="2"{dash}/>')
+        if own.has_dots:
+            parts += [
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{own.ink}"><title>{escape(own.name)}: '
+                f"{point[0]:.4g}, {point[1]:.4g}</title></circle>"
+                for (x, y), point in zip(places, own.points, strict=True)
+            ]
+        x, y = left + width + 20, top + 6 + number * LEGEND_LINE_PX
+        if own.is_line:
+            parts.append(f'<path d="M{x} {y}h22" stroke="{own.ink}" stroke-width="2"{dash}/>')
+        if own.has_dots:
+            parts.append(f'<circle cx="{x + 11}" cy="{y}" r="4" fill="{own.ink}"/>')
+        parts.append(text(x + 28, y + 4, own.name, "start"))
+    parts.append(text(left + width / 2, top + height + 40, across.label))
+    middle = top + height / 2
+    parts.append(f'<g transform="rotate(-90 14 {middle})">{text(14, middle, up.label)}</g>')
+    needed = top + 12 + len(series) * LEGEND_LINE_PX
+    return svg(left + width + LEGEND_PX, max(top + height + 54, needed), parts, title)
