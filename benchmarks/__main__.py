@@ -1,9 +1,10 @@
-"""Runs the benchmarks, prints one table and writes benchmarks/out/DATE-COMMIT.json.
+"""Runs the benchmarks, prints one table, writes benchmarks/out/DATE-COMMIT.json and draws plots beside it.
 
 python -m benchmarks                                  all, small: a few minutes on two cores, no outside data
 python -m benchmarks --list
 python -m benchmarks latency accuracy --data DIR      chosen ones, on data of your own
 python -m benchmarks accuracy --full --write-docs     the figures of docs/accuracy.md
+python -m benchmarks growth peers --full --write-docs those of docs/benchmarks.md, which `figures` puts in
 python -m benchmarks --full                           all at their own full sizes
 """
 
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks.common import REPOSITORY, Benchmark, machine, make_parser, print_table, write_result
+from benchmarks.drawings import drawings_of
+from benchmarks.figures import write_figures
 
 NAMES = (
     "startup",
@@ -25,6 +28,8 @@ NAMES = (
     "throughput",
     "memory",
     "growth",
+    "concurrency",
+    "peers",
     "reconcile",
     "keepers",
     "embed",
@@ -48,7 +53,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="full sizes instead of small ones")
     parser.add_argument("--data", type=Path, metavar="DIR", help="for those that can use a folder of yours")
     parser.add_argument("--half", choices=("tune", "report"), help="only that half of the sources (accuracy)")
-    parser.add_argument("--write-docs", action="store_true", help="put the figures into the documentation (accuracy)")
+    parser.add_argument("--write-docs", action="store_true", help="put the figures into the documentation")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes instead")
     arguments = parser.parse_args()
     if arguments.list:
@@ -77,6 +82,13 @@ def main() -> None:
     path = arguments.json or REPOSITORY / "benchmarks" / "out" / named
     write_result(path, made_on, results)
     print(f"\n{path}")
+    for name, result in results.items():
+        for file, svg in drawings_of(name, result).items():
+            drawn = path.with_name(f"{path.stem}-{file}.svg")
+            drawn.write_text(svg)
+            print(drawn)
+    if arguments.write_docs:
+        write_figures(made_on, results)
 
 
 if __name__ == "__main__":

@@ -54,13 +54,18 @@ def make_parser(benchmark: Benchmark) -> argparse.ArgumentParser:
     return parser
 
 
-def run_alone(benchmark: Benchmark) -> None:
-    """Run one benchmark as a program: print its table, write its result where --json says."""
+def run_alone(benchmark: Benchmark, name: str = "") -> None:
+    """Run one benchmark as a program: print its table, write its result where --json says.
+
+    Args:
+        benchmark: its module.
+        name: what it is called in the table; "": as its file.
+    """
     parser = make_parser(benchmark)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result")
     arguments = parser.parse_args()
     made_on = machine()
-    name = Path(sys.argv[0]).stem
+    name = name or Path(sys.argv[0]).stem
     result = benchmark.run(arguments)
     print_table({name: benchmark.rows(result)})
     if arguments.json is not None:

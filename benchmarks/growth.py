@@ -5,8 +5,8 @@
 The pictures (`leaves`) are small, so that little of the time is decoding and what grows faster than the library shows.
 One in a hundred is a smaller copy of another. The exponent is the slope of CPU time over files in double logarithmic
 scale, by least squares: 1 is linear, n log n would be some 1.1 here. `beyond the start` takes off what the
-scan of a folder with one picture costs, so that a fixed cost cannot hide what grows. Sizes up to 1,000 are scanned three
-times, in turn; the median counts.
+scan of a folder with one picture costs, so that a fixed cost cannot hide what grows. Sizes up to 1,000 are scanned
+three times, in turn; the median counts.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks import leaves
 from benchmarks.common import Result, Row, median, run_alone
 from benchmarks.group_scores import reported_paths
+from benchmarks.plots import GOOD, OTHER, PALETTE, Axis, Series, chart_svg, log_ticks
 from benchmarks.processes import Scan, scan
 
 QUICK = ("--sizes", "500", "1500", "3000")
@@ -161,6 +162,28 @@ def rows(result: Result) -> list[Row]:
                 )
             )
     return table
+
+
+def plots(result: Result) -> dict[str, str]:
+    """SVG by name: CPU and wall-clock time over files, with what linear growth from the first size would be."""
+    points = result["points"]
+    sizes = [point["files"] for point in points]
+    lines = {"CPU time": ("cpu_s", GOOD), "wall-clock time": ("wall_s", PALETTE[1])}
+    series = [
+        Series(name=name, ink=ink, points=[(point["files"], point[key]) for point in points])
+        for name, (key, ink) in lines.items()
+    ]
+    first = points[0]["cpu_s"]
+    linear = [(size, first * size / sizes[0]) for size in sizes]
+    series.append(Series(name="linear", ink=OTHER, points=linear, has_dots=False, is_dashed=True))
+    times = [seconds for own in series for _, seconds in own.points]
+    chart = chart_svg(
+        series,
+        Axis(label="files", ticks=log_ticks(min(sizes), max(sizes)), is_log=True),
+        Axis(label="seconds", ticks=log_ticks(min(times), max(times)), is_log=True),
+        f"First scan of small pictures: CPU time grows as n to the {result['exponents']['cpu_s'] or 1:.2f}",
+    )
+    return {"growth": chart}
 
 
 if __name__ == "__main__":
