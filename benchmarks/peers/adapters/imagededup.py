@@ -10,7 +10,7 @@ NAME = "imagededup"
 FINDS = "near-duplicates"
 # The network's weights come by download, so only the hash is compared; torch is imported all the same. The CPU's build,
 # since the usual one brings gigabytes of CUDA along.
-PIP = ("imagededup==0.3.3.post2", "torch==2.13.0+cpu", "torchvision")
+PIP = ("imagededup==0.3.3.post2", "torch==2.13.0+cpu", "torchvision==0.28.0")
 DEBIAN = ()
 SETTINGS = {"PHash 10 bits": 10, "PHash 4 bits": 4, "PHash 0 bits": 0}
 TIMES = 2.0
