@@ -179,7 +179,7 @@ def plots(result: Result) -> dict[str, str]:
     times = [seconds for own in series for _, seconds in own.points]
     chart = chart_svg(
         series,
-        Axis(label="files", ticks=log_ticks(min(sizes), max(sizes)), is_log=True),
+        Axis(label="files", ticks={size: f"{size:,}" for size in sizes}, is_log=True),
         Axis(label="seconds", ticks=log_ticks(min(times), max(times)), is_log=True),
         f"First scan of small pictures: CPU time grows as n to the {result['exponents']['cpu_s'] or 1:.2f}",
     )

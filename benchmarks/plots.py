@@ -30,8 +30,10 @@ class Axis:
     is_log: bool = False
 
     def share(self, value: float) -> float:
-        """Where a value lies between the ends, 0 … 1; beyond them at the end."""
+        """Where a value lies between the ends, 0 … 1; beyond them at the end, in the middle of an axis of one value."""
         ends = [math.log(end) if self.is_log else end for end in (min(self.ticks), max(self.ticks))]
+        if ends[0] == ends[1]:
+            return 0.5
         place = math.log(max(value, 1e-12)) if self.is_log else value
         return min(1.0, max(0.0, (place - ends[0]) / (ends[1] - ends[0])))
 

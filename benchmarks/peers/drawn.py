@@ -21,7 +21,7 @@ def speed_svg(result: Result) -> str:
     own_ms = 1000 * speed[OWN]["wall_s"] / speed["files"]
     amounts = {OWN: (own_ms, f"{own_ms:.0f} ms")}
     for key, measured in speed["peers"].items():
-        if not measured["failure"]:
+        if result["peers"][key]["finds"] == NEAR and not measured["failure"]:
             times = measured["times_dedupd"]
             amounts[result["peers"][key]["name"]] = (own_ms * times, f"{own_ms * times:.0f} ms, {times:.1f}×")
     ordered = dict(sorted(amounts.items(), key=lambda item: item[1][0]))
@@ -43,7 +43,7 @@ def accuracy_svg(result: Result) -> str:
     ticks = {LOWEST_PRECISION + step / 20: f"{80 + 5 * step} %" for step in range(5)}
     return chart_svg(
         series,
-        Axis(label="recall", ticks={value: f"{value:.0%}" for value in even_ticks(1.0)}),
+        Axis(label="recall", ticks={value: f"{100 * value:.0f} %" for value in even_ticks(1.0)}),
         Axis(label="precision", ticks=ticks),
         f"Pairs of {accuracy['pictures']} pictures: how many are found, how many of those are right",
     )

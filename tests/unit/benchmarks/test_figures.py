@@ -170,3 +170,4 @@ def test_ticks_are_round_and_span_the_values() -> None:
     assert list(log_ticks(500, 3000)) == [100.0, 1000.0, 10_000.0]
     axis = Axis(label="", ticks=log_ticks(1, 100), is_log=True)
     assert axis.share(10) == pytest.approx(0.5)
+    assert Axis(label="", ticks={1000: "1,000"}, is_log=True).share(1000) == 0.5
