@@ -3,13 +3,15 @@
     python -m benchmarks.reconcile [--files 100000] [--rounds 5] [--json FILE]
 
 Makes a tree of small files (few contents, many names), scans it once with `dedupd scan`, and then times in turn: find,
-and the reconcile step (list, stat, compare with the store, decide) of the same tree, in CPU time and wall clock. The
-promise: at most 3 times what find takes.
+and the reconcile step (list, stat, compare with the store, decide) of the same tree, in CPU time and wall clock. A
+second scan comes before, as it keeps the directories' fingerprints; what the step costs without them is shown too. The
+promise, on the median of the rounds: less than 1.5 times what find takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import sys
 import tempfile
@@ -28,7 +30,7 @@ from dedupd.sources.local_scan import LocalLister
 from dedupd.store import LmdbLibrary
 
 QUICK = ("--files", "10000", "--rounds", "3")
-PROMISE_RATIO = 3.0
+PROMISE_RATIO = 1.5
 FIELDS = "%s %T@ %i %C@ %D\n"  # size, mtime, inode, ctime, device
 
 
@@ -65,30 +67,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5)
 
 
+def in_turn(state: Path, tree: Path, rounds: int) -> tuple[Spent, Spent]:
+    """Medians of find and of reconciling, by turns."""
+    finds, reconciles = [], []
+    with contextlib.closing(LmdbLibrary(state)) as library:
+        with library.view() as view:
+            [root] = view.roots()
+        for _ in range(rounds):
+            finds.append(spent_by(["find", tree, "-printf", FIELDS]))
+            reconciles.append(run_reconcile(library, root))
+    find, reconcile = (
+        Spent(cpu_s=median([s.cpu_s for s in spent]), wall_s=median([s.wall_s for s in spent]))
+        for spent in (finds, reconciles)
+    )
+    return find, reconcile
+
+
 def run(arguments: argparse.Namespace) -> Result:
     with tempfile.TemporaryDirectory() as temporary:
         tree, state = Path(temporary) / "tree", Path(temporary) / "state"
         make_tree(tree, arguments.files)
         scan(tree, state)
+        find_first, by_rows = in_turn(state, tree, arguments.rounds)
         again = scan(tree, state)
-        library = LmdbLibrary(state)
-        with library.view() as view:
-            [root] = view.roots()
-        finds, reconciles = [], []
-        for _ in range(arguments.rounds):
-            finds.append(spent_by(["find", tree, "-printf", FIELDS]))
-            reconciles.append(run_reconcile(library, root))
-        library.close()
-    pairs = list(zip(reconciles, finds, strict=True))
+        find, reconcile = in_turn(state, tree, arguments.rounds)
     return {
         "files": arguments.files,
         "rounds": arguments.rounds,
-        "find_cpu_s": median([f.cpu_s for f in finds]),
-        "find_wall_s": median([f.wall_s for f in finds]),
-        "reconcile_cpu_s": median([r.cpu_s for r in reconciles]),
-        "reconcile_wall_s": median([r.wall_s for r in reconciles]),
-        "ratio_cpu": round(median([r.cpu_s / f.cpu_s for r, f in pairs]), 2),
-        "ratio_wall": round(median([r.wall_s / f.wall_s for r, f in pairs]), 2),
+        "find_cpu_s": round(find.cpu_s, 3),
+        "find_wall_s": round(find.wall_s, 3),
+        "reconcile_cpu_s": round(reconcile.cpu_s, 3),
+        "reconcile_wall_s": round(reconcile.wall_s, 3),
+        "ratio_cpu": round(reconcile.cpu_s / find.cpu_s, 2),
+        "ratio_wall": round(reconcile.wall_s / find.wall_s, 2),
+        "by_rows_ratio_cpu": round(by_rows.cpu_s / find_first.cpu_s, 2),
+        "by_rows_ratio_wall": round(by_rows.wall_s / find_first.wall_s, 2),
         "second_scan_cpu_s": round(again.spent.cpu_s, 3),
         "second_scan_wall_s": round(again.spent.wall_s, 3),
         "second_scan_read": again.read,
@@ -96,13 +109,17 @@ def run(arguments: argparse.Namespace) -> Result:
 
 
 def rows(result: Result) -> list[Row]:
-    ratio = result["ratio_wall"]
+    worse = max(result["ratio_wall"], result["ratio_cpu"])
     return [
         Row(
-            what=f"reconciling {result['files']:,} unchanged files, wall clock",
-            value=f"{ratio:.2f}× find (CPU {result['ratio_cpu']:.2f}×)",
-            promise=f"≤ {PROMISE_RATIO:g}×",
-            is_kept=ratio <= PROMISE_RATIO,
+            what=f"reconciling {result['files']:,} unchanged files, wall clock and CPU",
+            value=f"{result['ratio_wall']:.2f}× find (CPU {result['ratio_cpu']:.2f}×)",
+            promise=f"< {PROMISE_RATIO:g}×",
+            is_kept=worse < PROMISE_RATIO,
+        ),
+        Row(
+            what="the same by the files' rows, as in the first scan after a change or a kill",
+            value=f"{result['by_rows_ratio_wall']:.2f}× find (CPU {result['by_rows_ratio_cpu']:.2f}×)",
         ),
         Row(
             what=f"whole second scan of them, {result['second_scan_read']} files read",

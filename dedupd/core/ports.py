@@ -20,6 +20,7 @@ from dedupd.core.generation import Generation
 from dedupd.core.grouping import Bond, Group
 from dedupd.core.illustration import Figures, Illustrated, SheetWords
 from dedupd.core.manners import Hold
+from dedupd.core.memory_rules import MemoryStanding
 from dedupd.core.records import (
     Capture,
     ContentId,
@@ -291,6 +292,12 @@ class LibraryView(Protocol):
         The cheap form that reconciling compares with; files that are missing are left out.
         """
 
+    def fingerprint(self, root: RootId, directory: bytes) -> bytes | None:
+        """`core.stat_key.fingerprint` of what `packed_stats_in` would return, without reading it.
+
+        None where it is not kept: nobody asked to keep it since one of these stats changed.
+        """
+
     def directories(self, root: RootId) -> Iterator[bytes]:
         """Directories that hold at least one known file."""
 
@@ -375,6 +382,8 @@ class LibraryTransaction(LibraryView, Protocol):
 
     def put_file(self, file: FileRecord) -> None: ...
     def remove_file(self, path: FilePath) -> None: ...
+    def keep_fingerprint(self, root: RootId, directory: bytes) -> None:
+        """Keep the fingerprint of a directory's stats as they are now, until one of them changes."""
 
     def add_content(self, new: NewContent, model: ModelTag) -> ContentRecord:
         """Store a content in stage DESCRIBED; if its digest is known, return the known one unchanged."""
@@ -684,6 +693,7 @@ class Progress:
     model: ModelTag
     generations: tuple[GenerationProgress, ...] = ()
     hold: Hold | None = None  # why the backlog waits
+    memory: MemoryStanding | None = None  # None: not measured yet
 
 
 class Control(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from dedupd.core.ports import LibraryView, Listing
 from dedupd.core.records import FilePath, FileRecord, FileStage, Problem, ProblemCode, RootId
-from dedupd.core.stat_key import unpack
+from dedupd.core.stat_key import fingerprint, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,26 @@ class Changes:
     gone: tuple[bytes, ...] = ()
     refreshed: tuple[FileRecord, ...] = ()  # known bytes, only the row needs mending
     odd: Mapping[bytes, Problem] = field(default_factory=dict)
+    lacks_fingerprint: bool = False  # nothing differs, and the next look can be cheaper
 
 
 _NOTHING = Changes()
+_NOTHING_BUT_A_FINGERPRINT = Changes(lacks_fingerprint=True)
 
 
 def compare_listing(view: LibraryView, root: RootId, listing: Listing) -> Changes:
-    """What to do about one directory. An unchanged one costs one comparison of two dictionaries."""
+    """What to do about one directory.
+
+    An unchanged one costs a digest of its listing where the store keeps a fingerprint of its rows, and reading these
+    where it does not. A fingerprint is only ever believed when it agrees; what it does not settle the rows do.
+    """
+    if listing.files and not listing.odd:
+        kept = view.fingerprint(root, listing.directory)
+        if kept is not None and kept == fingerprint(listing.files):
+            return _NOTHING
     known = view.packed_stats_in(root, listing.directory)
     if known == listing.files and not listing.odd:
-        return _NOTHING
+        return _NOTHING_BUT_A_FINGERPRINT if known else _NOTHING
     new: list[bytes] = []
     changed: list[bytes] = []
     refreshed: list[FileRecord] = []

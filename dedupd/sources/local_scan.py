@@ -2,22 +2,22 @@
 
 Decides nothing, remembers nothing and opens no file. Every directory is opened component by component below the root
 with O_NOFOLLOW, so a symlink put in the way leads nowhere; only the root itself, which a person named, may be one.
-scandir for names and os.stat(name, dir_fd=…) was the fastest of the ways measured (1.15 × find -printf).
+scandir for names and os.stat(name, dir_fd=…) was the fastest of the ways measured: by themselves 1.05 × find -printf.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from dedupd.core.ignore_rules import IgnoreRules, may_be_picture, suffix_of
 from dedupd.core.ports import Listing
 from dedupd.core.records import Problem, ProblemCode, RootIdentity, RootRecord
 from dedupd.core.root_trust import MISSING_DIRECTORY
-from dedupd.core.stat_key import pack_fields
+from dedupd.core.stat_key import pack_fields, pack_plain
 from dedupd.sources.mounts import mount_of, read_mounts
 
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -39,21 +39,24 @@ class LocalLister:
         if self._ignore.is_path_ignored(directory):
             return _nothing_in(directory)
         try:
-            root_fd = os.open(root.path, _DIRECTORY_FLAGS)
+            fd = os.open(root.path, _DIRECTORY_FLAGS)
         except OSError as error:
             return _unreadable(directory, describe(error))
         try:
-            device = os.fstat(root_fd).st_dev
-            with _descended(root_fd, directory) as fd:
-                if os.fstat(fd).st_dev != device:
-                    return _unreadable(directory, "another filesystem is mounted here; add it as a root of its own")
-                return self._read(fd, device, directory)
+            device = os.fstat(fd).st_dev
+            for name in directory.split(b"/") if directory else ():
+                below = os.open(name, _DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            if os.fstat(fd).st_dev != device:
+                return _unreadable(directory, "another filesystem is mounted here; add it as a root of its own")
+            return self._read(fd, device, directory)
         except (FileNotFoundError, NotADirectoryError):  # O_DIRECTORY | O_NOFOLLOW: a symlink is ENOTDIR, open(2)
             return _nothing_in(directory)
         except OSError as error:
             return _unreadable(directory, describe(error))
         finally:
-            os.close(root_fd)
+            os.close(fd)
 
     def walk(self, root: RootRecord) -> Iterator[Listing]:
         """Every directory of a root, the root first; those that cannot be read too, as incomplete listings."""
@@ -94,12 +97,20 @@ class LocalLister:
             return False
 
     def _read(self, fd: int, device: int, directory: bytes) -> Listing:
-        """List an open directory."""
-        names, others = self._names_in(fd, directory)
-        files: dict[bytes, bytes] = {}
+        """List an open directory; plainly named regular files, as most are, cost a third less than anything else."""
+        names = _names_in(fd)
+        others: dict[str, int] = {}
+        folders: list[bytes] = []
+        if not self._ignore.are_plain_pictures(names):
+            names, folders = self._worth_a_stat(fd, directory, others)
+        files = _stats_of_files(fd, names)
+        if files is None:
+            files, look_at = {}, names + folders
+        else:
+            look_at = folders
         subdirectories: list[bytes] = []
         odd: dict[bytes, Problem] = {}
-        for name in names:
+        for name in look_at:
             try:
                 facts = os.stat(name, dir_fd=fd, follow_symlinks=False)
             except FileNotFoundError:
@@ -117,7 +128,9 @@ class LocalLister:
                     subdirectories.append(name)
                 else:  # a root of its own, if a person wants it; not passed over in silence
                     others["mount point"] = others.get("mount point", 0) + 1
-            elif not stat.S_ISLNK(mode):  # a symlink put in a file's place since scandir
+            elif stat.S_ISLNK(mode):
+                others["symlink"] = others.get("symlink", 0) + 1
+            else:
                 odd[name] = _not_regular(mode)
         return Listing(
             directory=directory,
@@ -129,43 +142,51 @@ class LocalLister:
             trouble="",
         )
 
-    def _names_in(self, fd: int, directory: bytes) -> tuple[list[bytes], dict[str, int]]:
-        """Names worth a stat (directories and what may be a picture), and what is passed over, counted by suffix."""
-        is_ignored, encode = self._ignore.is_ignored, os.fsencode
+    def _worth_a_stat(self, fd: int, directory: bytes, others: dict[str, int]) -> tuple[list[bytes], list[bytes]]:
+        """Names of what may be a picture, names of directories; what is passed over is counted by suffix."""
         names: list[bytes] = []
-        others: dict[str, int] = {}
+        folders: list[bytes] = []
         with os.scandir(fd) as entries:
             for entry in entries:
-                name = encode(entry.name)
-                if is_ignored(directory, name):
+                name = os.fsencode(entry.name)
+                if self._ignore.is_ignored(directory, name):
                     continue
                 if entry.is_symlink():
                     others["symlink"] = others.get("symlink", 0) + 1
-                elif may_be_picture(name) or entry.is_dir(follow_symlinks=False):
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(name)
+                elif may_be_picture(name):
                     names.append(name)
                 else:
                     word = suffix_of(name) if entry.is_file(follow_symlinks=False) else "special"
                     others[word] = others.get(word, 0) + 1
-        return names, others
+        return names, folders
+
+
+def _names_in(fd: int) -> list[bytes]:
+    """All names in an open directory, nearly in order: `fingerprint` sorts them, and text is sorted faster."""
+    names = os.listdir(fd)
+    names.sort()
+    return os.fsencode("/".join(names)).split(b"/") if names else []
+
+
+def _stats_of_files(fd: int, names: list[bytes]) -> dict[bytes, bytes] | None:
+    """Name → packed stat, in an open directory; None where one is no regular file, or its stat is anything unusual."""
+    look = os.lstat
+    try:
+        found = {
+            name: pack_plain(f.st_dev, f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns)
+            for name in names
+            if (f := look(name, dir_fd=fd)).st_mode >> 12 == 0o10  # stat.S_ISREG
+        }
+    except (OSError, struct.error):
+        return None
+    return found if len(found) == len(names) else None
 
 
 def describe(error: OSError) -> str:
     """An operating system error in one line without the path, which the caller names."""
     return error.strerror or type(error).__name__
-
-
-@contextmanager
-def _descended(root_fd: int, directory: bytes) -> Iterator[int]:
-    """A descriptor of a directory below an open root; no component may be a symlink."""
-    fd = os.dup(root_fd)
-    try:
-        for name in directory.split(b"/") if directory else ():
-            below = os.open(name, _DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=fd)
-            os.close(fd)
-            fd = below
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _problem(error: OSError) -> Problem:

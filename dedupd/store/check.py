@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import lmdb
 
+from dedupd.core import stat_key
 from dedupd.core.records import ContentId, ContentRecord, FileRecord, FileStage
 from dedupd.store import codec, content_codec, derived, frame, generation_codec, keys, outbox, verdict_codec
 from dedupd.store.environment import Table, Tables, library_directory, opened_for_reading, structural_problems
@@ -102,6 +103,7 @@ class _Inspection(LmdbView):
         self._check_roots()
         self._check_contents()
         self._check_files()
+        self._check_fingerprints()
         self._check_present_files()
         self._check_edges()
         self._check_generations()
@@ -228,6 +230,17 @@ class _Inspection(LmdbView):
         content = derived.present_content(file)
         if content is not None:
             self._present[content] += 1
+
+    def _check_fingerprints(self) -> None:
+        """What they say counts only after a clean end: after a kill, or an older dedupd, the next start drops them."""
+        do_they_count = self._safe_number(b"closed_in") == self._txn.id()
+        for key, kept in self._records(self._tables.fingerprints, lambda _, body: body):
+            try:
+                stats = self._packed_stats(key)
+            except frame.DamagedRecordError:
+                continue  # `_check_files` says it
+            if do_they_count and (not stats or kept != stat_key.fingerprint(stats)):
+                self._add("fingerprints", key, "it does not stand for the files of its directory")
 
     def _check_present_files(self) -> None:
         table = self._tables.present_files

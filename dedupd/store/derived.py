@@ -5,7 +5,7 @@ Each row here has an empty value; which rows exist is all it says.
 
 from __future__ import annotations
 
-from dedupd.core.records import ContentId, ContentRecord, ContentStage, Edge, FileRecord, FileStage
+from dedupd.core.records import ContentId, ContentRecord, ContentStage, Edge, FileRecord, FileStage, FileStat
 from dedupd.store import keys
 
 DerivedRow = tuple[str, bytes]  # table, key
@@ -30,6 +30,11 @@ def rows_of_file(key: bytes, file: FileRecord) -> set[DerivedRow]:
 def present_content(file: FileRecord | None) -> ContentId | None:
     """The content that a file adds one present file to."""
     return None if file is None or file.missing_since_ns is not None else file.content
+
+
+def present_stat(file: FileRecord | None) -> FileStat | None:
+    """What a file adds to its directory's fingerprint."""
+    return None if file is None or file.missing_since_ns is not None else file.stat
 
 
 def rows_of_content(content: ContentRecord) -> set[DerivedRow]:

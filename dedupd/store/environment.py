@@ -30,7 +30,7 @@ _MAX_READERS = 512  # LMDB's default of 126 runs out under many API clients
 _MAX_TABLES = 64
 _LIBRARY = "library"
 _LATER_TABLES = frozenset(  # a store of schema 1 may lack them
-    {b"verdicts", b"pins", b"tombstones", b"generations", b"generation_vectors", b"suggested"}
+    {b"verdicts", b"pins", b"tombstones", b"generations", b"generation_vectors", b"suggested", b"fingerprints"}
 )
 _ENGINE = 0  # LMDB 0.9's file format; py-lmdb 3 also bundles 1.0, whose files it cannot read
 
@@ -66,6 +66,7 @@ class Tables:
     suggested: Table  # a, b →, a < b: a further model's candidates that nobody has looked at
 
     directories: Table  # root, directory hash → path
+    fingerprints: Table  # root, directory hash → digest of its files' names and stats
     inodes: Table  # device, inode, file →
     pending: Table  # file →
     set_aside: Table  # file →

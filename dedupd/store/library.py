@@ -18,6 +18,7 @@ from dedupd import __version__
 from dedupd.core.errors import StopError, StoreWriteError
 from dedupd.core.records import Sequence
 from dedupd.store.environment import MAP_BYTES, open_store
+from dedupd.store.mapped_pages import give_back_pages
 from dedupd.store.reader import LmdbView
 from dedupd.store.trouble import reading_error, writing_error
 from dedupd.store.writer import LmdbTransaction
@@ -106,6 +107,10 @@ class LmdbLibrary:
         except lmdb.Error as error:
             self._refuse_if_ended()
             raise reading_error(error, self._store.directory) from error
+
+    def give_back_pages(self) -> None:
+        """Let go of the store's pages that this process has mapped; whoever reads one has it again."""
+        give_back_pages(self._store.directory / "data.mdb")
 
     def wait_for_events(self, after: Sequence, timeout_s: float) -> bool:
         """True as soon as an event newer than `after` is committed; False at the timeout or when the library ends."""

@@ -93,7 +93,10 @@ class LmdbView(VerdictsView, GenerationsView):
         `pending_files` and `problems` (with its `retry_at_ns`) bring them up. Checksums are not looked at here: a
         wrong stat costs a second look at the file, and that look checks.
         """
-        prefix = keys.directory_key(root, directory)
+        return self._packed_stats(keys.directory_key(root, directory))
+
+    def _packed_stats(self, prefix: bytes) -> dict[bytes, bytes]:
+        """The same by the directory's key."""
         begin, end, flags = codec.STAT_AT, codec.STAT_END, codec.FLAGS_AT
         name_at = len(prefix)
         stats: dict[bytes, bytes] = {}
@@ -110,6 +113,10 @@ class LmdbView(VerdictsView, GenerationsView):
             if value[codec.FLAGS_AT] == codec.HAS_LONG_NAME:
                 body = frame.unframed("files", key, value)
                 yield codec.long_name(key, body), value[codec.STAT_AT : codec.STAT_END]
+
+    def fingerprint(self, root: RootId, directory: bytes) -> bytes | None:
+        """`stat_key.fingerprint` of these stats, where it is kept."""
+        return self._body(self._tables.fingerprints, keys.directory_key(root, directory))
 
     def directories(self, root: RootId) -> Iterator[bytes]:
         """Directories that hold at least one known file, in no particular order."""

@@ -20,7 +20,15 @@ from dedupd.store.environment import open_store
 from dedupd.store.trouble import writing_error
 from dedupd.store.writer import LmdbTransaction
 
-DERIVED_TABLES = (*derived.FILE_TABLES, "present_files", "shared", "digests", "image_digests", "edge_ends")
+DERIVED_TABLES = (
+    *derived.FILE_TABLES,
+    "fingerprints",  # not made anew: the next scan keeps them again
+    "present_files",
+    "shared",
+    "digests",
+    "image_digests",
+    "edge_ends",
+)
 _INDEX = "index"  # of the state directory: the snapshot, which the next start builds again
 
 

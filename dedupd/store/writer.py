@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
+from dedupd.core import stat_key
 from dedupd.core.events import Fact
 from dedupd.core.ports import NewContent
 from dedupd.core.records import (
@@ -53,7 +54,7 @@ class LmdbTransaction(GenerationWrites, LmdbView):
         prefix = keys.root_key(root)
         removed = 0
         for key, value in self._scan(self._tables.files, prefix):
-            self._drop_file(key, self._file_from(key, value))
+            self._change_file(key, self._file_from(key, value), None)
             removed += 1
         for key, _ in self._scan(self._tables.directories, prefix):
             self._delete(self._tables.directories, key)
@@ -76,11 +77,7 @@ class LmdbTransaction(GenerationWrites, LmdbView):
             self._add_directory(file.path)
         if file.content is not None and (before is None or before.content != file.content):
             self._known_content(file.content)
-        self._put(self._tables.files, key, codec.file_body(file))
-        self._change_rows(
-            set() if before is None else derived.rows_of_file(key, before), derived.rows_of_file(key, file)
-        )
-        self._change_present(derived.present_content(before), derived.present_content(file))
+        self._change_file(key, before, file)
 
     def remove_file(self, path: FilePath) -> None:
         """Forget a file; one that is not known is no error."""
@@ -88,15 +85,31 @@ class LmdbTransaction(GenerationWrites, LmdbView):
         before = self._file_at(key)
         if before is None:
             return
-        self._drop_file(key, before)
+        self._change_file(key, before, None)
         directory = key[: keys.DIRECTORY_KEY_BYTES]
         if next(self._scan(self._tables.files, directory), None) is None:
             self._delete(self._tables.directories, directory)
 
-    def _drop_file(self, key: bytes, file: FileRecord) -> None:
-        self._delete(self._tables.files, key)
-        self._change_rows(derived.rows_of_file(key, file), set())
-        self._change_present(derived.present_content(file), None)
+    def keep_fingerprint(self, root: RootId, directory: bytes) -> None:
+        """Keep the fingerprint of a directory's stats as they are now; of one without files there is none."""
+        key = keys.directory_key(root, directory)
+        stats = self._packed_stats(key)
+        if stats:
+            self._put(self._tables.fingerprints, key, stat_key.fingerprint(stats))
+
+    def _change_file(self, key: bytes, before: FileRecord | None, after: FileRecord | None) -> None:
+        """The one place where a file's row is written or deleted, with all that follows from it."""
+        if after is None:
+            self._delete(self._tables.files, key)
+        else:
+            self._put(self._tables.files, key, codec.file_body(after))
+        self._change_rows(
+            set() if before is None else derived.rows_of_file(key, before),
+            set() if after is None else derived.rows_of_file(key, after),
+        )
+        self._change_present(derived.present_content(before), derived.present_content(after))
+        if derived.present_stat(before) != derived.present_stat(after):
+            self._delete(self._tables.fingerprints, key[: keys.DIRECTORY_KEY_BYTES])
 
     def _refuse_odd_file(self, file: FileRecord) -> None:
         path = file.path
@@ -353,7 +366,14 @@ class LmdbTransaction(GenerationWrites, LmdbView):
         return self._number(b"in_use") != 0
 
     def mark_in_use(self, in_use: bool, app_version: str) -> None:  # noqa: FBT001  # reads as a sentence
-        """Note that this version of dedupd has the store open, or that it closed it."""
+        """Note that this version of dedupd has the store open, or that it closed it.
+
+        Fingerprints count only where nothing was written since the store was closed with them: an older dedupd changes
+        files' rows and lets the fingerprints stand. LMDB numbers its transactions, whoever writes.
+        """
+        if in_use and self._number(b"closed_in") != self._txn.id() - 1:
+            self._txn.drop(self._tables.fingerprints.handle, delete=False)
+        self._put(self._tables.meta, b"closed_in", frame.number_body(0 if in_use else self._txn.id()))
         self._put(self._tables.meta, b"in_use", frame.number_body(int(in_use)))
         self._put(self._tables.meta, b"app_version", app_version.encode())
 

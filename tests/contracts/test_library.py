@@ -424,6 +424,59 @@ def test_packed_stats_hold_every_file_that_is_there(library: Library) -> None:
         assert view.packed_stats_in(ROOT, b"nowhere") == {}
 
 
+def fingerprints(library: Library, *directories: bytes) -> list[bytes | None]:
+    with library.view() as view:
+        return [view.fingerprint(ROOT, directory) for directory in directories]
+
+
+def test_a_fingerprint_stands_for_the_stats_of_a_directory_until_one_of_them_changes(library: Library) -> None:
+    (content,) = add_contents(library, 1)
+    one, two = file_of(path_of(b"1.jpg", b"d"), ino=1), file_of(path_of(b"n" * 400, b"d"), ino=2)
+    put(library, one, two, file_of(path_of(b"below.jpg", b"d/e"), ino=3))
+    assert fingerprints(library, b"d", b"d/e", b"nowhere") == [None, None, None]
+    changes: list[Callable[[LibraryTransaction], None]] = [
+        lambda txn: txn.put_file(file_of(path_of(b"new.jpg", b"d"), ino=9)),
+        lambda txn: txn.put_file(replace(two, stat=replace(two.stat, ctime_ns=1))),
+        lambda txn: txn.put_file(replace(one, missing_since_ns=1)),
+        lambda txn: txn.put_file(one),  # it is back
+        lambda txn: txn.remove_file(two.path),
+        lambda txn: put_back_otherwise(txn, one),
+    ]
+    for change in changes:
+        with library.transaction() as txn:
+            for directory in (b"d", b"d/e", b"nowhere"):
+                txn.keep_fingerprint(ROOT, directory)
+        with library.view() as view:
+            stats = [view.packed_stats_in(ROOT, directory) for directory in (b"d", b"d/e")]
+        kept = [*map(stat_key.fingerprint, stats), None]
+        assert fingerprints(library, b"d", b"d/e", b"nowhere") == kept
+        with library.transaction() as txn:
+            known = next(file for file in txn.files_in(ROOT, b"d") if file.missing_since_ns is None)
+            txn.put_file(replace(known, stage=FileStage.INDEXED, content=content.id))  # its bytes were read
+        assert fingerprints(library, b"d", b"d/e", b"nowhere") == kept, "what is known of the bytes is no matter"
+        with library.transaction() as txn:
+            change(txn)
+        assert fingerprints(library, b"d", b"d/e") == [None, kept[1]]
+    with library.transaction() as txn:
+        txn.remove_root(ROOT)
+    assert fingerprints(library, b"d", b"d/e") == [None, None]
+
+
+def put_back_otherwise(txn: LibraryTransaction, file: FileRecord) -> None:
+    """Within one transaction a directory changes and is as it was again: a fingerprint may be lost, never wrong."""
+    txn.remove_file(file.path)
+    txn.put_file(file)
+
+
+def test_a_fingerprint_asked_for_with_a_change_stands_for_what_is_there_after_it(library: Library) -> None:
+    put(library, file_of(path_of(b"1.jpg", b"d"), ino=1))
+    with library.transaction() as txn:
+        txn.put_file(file_of(path_of(b"2.jpg", b"d"), ino=2))
+        txn.keep_fingerprint(ROOT, b"d")
+    with library.view() as view:
+        assert view.fingerprint(ROOT, b"d") == stat_key.fingerprint(view.packed_stats_in(ROOT, b"d"))
+
+
 def test_each_file_is_counted_in_the_one_list_that_it_is_in(library: Library) -> None:
     (content,) = add_contents(library, 1)
     problem = Problem(code=ProblemCode.EMPTY, detail="", at_ns=0, retry_at_ns=None)

@@ -65,6 +65,25 @@ def test_pictures_come_with_the_facts_of_lstat(lister, root):
     assert listing.trouble == ""
 
 
+def test_plainly_named_files_are_listed_the_same_among_others(lister, root):
+    for number in range(20):
+        write(root, b"IMG_%04d.jpg" % number, b"x" * number)
+    alone = lister.listing(root, b"")
+    assert len(alone.files) == 20
+    write(root, b"notes.txt")
+    write(root, b"below/a.jpg")
+    among_others = lister.listing(root, b"")
+    assert among_others.files == alone.files
+    below(root, b"IMG_0007.jpg").unlink()
+    below(root, b"IMG_0007.jpg").symlink_to("IMG_0006.jpg")
+    below(root, b"IMG_0008.jpg").unlink()
+    os.mkfifo(below(root, b"IMG_0008.jpg"))
+    odd = lister.listing(root, b"")
+    assert odd.files == {name: facts for name, facts in alone.files.items() if name[6:8] not in (b"07", b"08")}
+    assert odd.others == {".txt": 1, "symlink": 1}
+    assert list(odd.odd) == [b"IMG_0008.jpg"]
+
+
 def test_names_that_are_no_text_survive(lister, root):
     write(root, b"\xff\xfe/caf\xe9.jpg")
     assert lister.listing(root, b"").subdirectories == (b"\xff\xfe",)

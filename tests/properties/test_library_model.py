@@ -77,6 +77,7 @@ class Model:
     def __init__(self) -> None:
         self.roots: dict[RootId, RootRecord] = {}
         self.files: dict[FilePath, FileRecord] = {}
+        self.fingerprints: dict[tuple[RootId, bytes], bytes] = {}  # those asked for since a stat changed
         self.contents: dict[ContentId, ContentRecord] = {}
         self.descriptors: dict[ContentId, Descriptor] = {}
         self.edges: dict[tuple[ContentId, ContentId], Edge] = {}
@@ -90,6 +91,11 @@ class Model:
         self.log: dict[int, tuple[ContentId, bool]] = {}
         self.log_trimmed = 0
         self.sequence = 0
+
+    def fingerprint(self, root: RootId, directory: bytes) -> bytes | None:
+        there = [f for p, f in self.files.items() if (p.root, p.directory) == (root, directory)]
+        stats = {f.path.name: stat_key.pack(f.stat) for f in there if f.missing_since_ns is None}
+        return stat_key.fingerprint(stats) if stats else None
 
     def next_sequence(self) -> int:
         self.sequence += 1
@@ -226,6 +232,14 @@ class LibraryAgainstDicts(RuleBasedStateMachine):
         with self.library.transaction() as txn:
             txn.remove_file(path)
         self.model.files.pop(path, None)
+
+    @rule(root=st.sampled_from(ROOTS), directory=st.sampled_from([b"", b"a/\xff"]))
+    def keep_fingerprint(self, root: RootId, directory: bytes) -> None:
+        with self.library.transaction() as txn:
+            txn.keep_fingerprint(root, directory)
+        found = self.model.fingerprint(root, directory)
+        if found is not None:
+            self.model.fingerprints[root, directory] = found
 
     @rule(content=contents)
     def mark_linked(self, content: ContentId) -> None:
@@ -429,6 +443,12 @@ class LibraryAgainstDicts(RuleBasedStateMachine):
                         for f in inside
                         if f.path.directory == directory and f.missing_since_ns is None
                     }
+            for place, kept in list(model.fingerprints.items()):
+                if model.fingerprint(*place) != kept:
+                    del model.fingerprints[place]  # and it stays away, though the stats may become the same again
+            for root in ROOTS:
+                for directory in (b"", b"a/\xff"):
+                    assert view.fingerprint(root, directory) == model.fingerprints.get((root, directory))
             for dev, ino in {(f.stat.dev, f.stat.ino) for f in files}:
                 at = sorted(f.path for f in files if (f.stat.dev, f.stat.ino) == (dev, ino))
                 assert view.files_at_inode(dev, ino) == at

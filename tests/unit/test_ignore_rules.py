@@ -1,6 +1,8 @@
 """Which names are looked at."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dedupd.core.ignore_rules import IgnoreRules, may_be_picture, suffix_of
 
@@ -98,3 +100,28 @@ def test_pictures_and_names_without_suffix_are_looked_at(name):
 @pytest.mark.parametrize("name", [b"a.mp4", b"a.xmp", b".bashrc", b"notes.txt", b".photo.jpg.Xa3f9Z"])
 def test_other_suffixes_are_passed_over(name):
     assert not may_be_picture(name)
+
+
+PARTS = [b"a", b"A", b".", b"_", b"jpg", b".jpg", b".JPEG", b".heic", b".Jpg", b"part", b"#", b"\xff", b"/"]
+a_name = st.lists(st.sampled_from(PARTS[:-1]), min_size=1, max_size=4).map(b"".join)
+a_glob = st.lists(st.sampled_from([*PARTS, b"*", b"**", b"?", b"[a-j]", b"[!a]", b"["]), min_size=1, max_size=4).map(
+    b"".join
+)
+
+
+@given(st.lists(a_glob.filter(lambda glob: glob.strip(b"/")), max_size=3), st.lists(a_name, max_size=3))
+def test_what_shows_at_a_glance_is_what_each_name_says(globs, names):
+    rules = IgnoreRules(globs)
+    if rules.are_plain_pictures(names):
+        for name in names:
+            assert may_be_picture(name)
+            assert not rules.is_ignored(b"", name)
+            assert not rules.is_ignored(b"a/A", name)
+
+
+def test_the_names_that_cameras_give_show_at_a_glance_under_usual_rules():
+    rules = IgnoreRules([b"*.tmp", b"Thumbs", b"cache/*.part", b"-web*"])
+    assert rules.are_plain_pictures([b"IMG_0001.jpg", b"DSC00001.ARW", b"2024-05-01 12.00.00.jpeg", b"x.Heic"])
+    for odd in (b"a.mp4", b"noextension", b"._a.jpg", b"-web.jpg"):
+        assert not rules.are_plain_pictures([b"IMG_0001.jpg", odd])
+    assert not IgnoreRules([b"*draft*"]).are_plain_pictures([b"IMG_0001.jpg"])

@@ -37,7 +37,7 @@ from dedupd.core.records import (
 from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
 from dedupd.store import LmdbLibrary, check, repair
 from dedupd.store.environment import Tables
-from dedupd.store.frame import framed
+from dedupd.store.frame import framed, number_body
 
 STAT = FileStat(dev=3, ino=5, size_bytes=0x1122_3344_5566, mtime_ns=7, ctime_ns=8)
 PATH = FilePath(root=RootId(1), directory=b"d", name=b"a")
@@ -109,6 +109,7 @@ def state_dir(tmp_path: Path) -> Path:
         txn.put_generation_vectors(further, {one.id: np.ones((1, 4), np.float32)})
         txn.suggest_pairs([(one.id, ContentId(9))])  # of one that has gone since
         txn.mark_linked(one.id)
+        txn.keep_fingerprint(RootId(1), b"d")
         txn.append(Degraded(what="index", message=""), 1)
         txn.set_cursor("alerts", Sequence(1))
     library.close()
@@ -185,7 +186,17 @@ def test_a_flipped_bit_is_found_in_every_table_with_values(state_dir: Path, tabl
 
 # Rows whose absence is not damage: numbers start at 0, a consumer or a person may never have said, and old log entries
 # are trimmed.
-MAY_BE_ABSENT = {"meta", "cursors", "outbox", "vector_log", "verdicts", "pins", "tombstones", "suggested"}
+MAY_BE_ABSENT = {
+    "meta",
+    "cursors",
+    "outbox",
+    "vector_log",
+    "verdicts",
+    "pins",
+    "tombstones",
+    "suggested",
+    "fingerprints",
+}
 
 
 @pytest.mark.parametrize("table", [name for name in TABLES if name not in MAY_BE_ABSENT])
@@ -226,6 +237,24 @@ def test_keys_that_are_no_digests_are_found(state_dir: Path) -> None:
         assert (table, odd.hex()) in {(f.table, f.key) for f in check(state_dir).findings}
         change(state_dir, table, odd, None)
     assert check(state_dir).is_clean
+
+
+def with_another_fingerprint(state_dir: Path) -> bytes:
+    """A store whose one fingerprint is wrong, as only a fault in dedupd could leave it; returns its key."""
+    [(key, _)] = rows_of(state_dir, "fingerprints")
+    with lmdb.open(str(state_dir / "library"), max_dbs=64, map_size=1 << 24) as env:
+        fingerprints, meta = (env.open_db(name, create=False) for name in (b"fingerprints", b"meta"))
+        with env.begin(write=True) as txn:
+            txn.put(key, framed(key, b"f" * 16), db=fingerprints)
+            txn.put(b"closed_in", framed(b"closed_in", number_body(txn.id())), db=meta)
+    return key
+
+
+def test_a_fingerprint_that_is_not_its_directory_s_is_found_and_a_repair_drops_it(state_dir: Path) -> None:
+    assert check(state_dir).rows["fingerprints"] == 1
+    key = with_another_fingerprint(state_dir)
+    assert [(f.table, f.key) for f in check(state_dir).findings] == [("fingerprints", key.hex())]
+    assert repair(state_dir).after.rows["fingerprints"] == 0
 
 
 def test_vectors_of_what_is_gone_and_a_pair_in_the_wrong_order_are_found(state_dir: Path) -> None:
@@ -271,7 +300,8 @@ def test_bit_rot_is_an_error_when_the_record_is_read_and_when_it_is_changed(with
 
 
 def everything(state_dir: Path) -> dict[str, list[tuple[bytes, bytes]]]:
-    return {table: rows_of(state_dir, table) for table in TABLES if table != "meta"}
+    """All that is to be after a repair as it was before; fingerprints are only dropped."""
+    return {table: rows_of(state_dir, table) for table in TABLES if table not in ("meta", "fingerprints")}
 
 
 REBUILT = sorted({*DERIVED, "present_files", "digests"})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,8 +14,9 @@ from pathlib import Path
 import lmdb
 import pytest
 
+import dedupd.store
 from dedupd.core.errors import AccessError, AlreadyRunningError, StopError, StoreDamagedError, StoreTooNewError
-from dedupd.core.records import RootId, RootRecord, RootState, Sequence
+from dedupd.core.records import FilePath, FileRecord, FileStage, FileStat, RootId, RootRecord, RootState, Sequence
 from dedupd.core.verdicts import NotDuplicate
 from dedupd.store import LmdbLibrary, check
 from dedupd.store.frame import framed, number_body
@@ -111,7 +114,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_store_from_before_verdicts_is_checked_as_it_is_and_gets_their_tables_when_opened(tmp_path: Path) -> None:
     LmdbLibrary(tmp_path).close()
-    later = (b"verdicts", b"pins", b"tombstones", b"generations", b"generation_vectors", b"suggested")
+    later = (b"verdicts", b"pins", b"tombstones", b"generations", b"generation_vectors", b"suggested", b"fingerprints")
     with lmdb.open(str(tmp_path / "library"), max_dbs=64) as env:
         handles = [env.open_db(name, create=False) for name in later]
         with env.begin(write=True) as txn:
@@ -207,3 +210,63 @@ def test_a_transaction_inside_a_transaction_is_a_mistake_that_is_named(tmp_path:
     with library.view() as view:
         assert view.cursor("kept") == 1
     library.close()
+
+
+def with_a_fingerprint(library: LmdbLibrary) -> None:
+    root = RootRecord(
+        id=RootId(1),
+        path=b"/photos",
+        identity=None,
+        state=RootState.ONLINE,
+        state_reason="",
+        last_full_scan_ns=None,
+        added_at_ns=1,
+    )
+    file = FileRecord(
+        path=FilePath(root=root.id, directory=b"d", name=b"a.jpg"),
+        stat=FileStat(dev=1, ino=2, size_bytes=3, mtime_ns=4, ctime_ns=5),
+        stage=FileStage.PENDING,
+        content=None,
+        first_seen_ns=1,
+    )
+    with library.transaction() as txn:
+        txn.put_root(root)
+        txn.put_file(file)
+        txn.keep_fingerprint(root.id, b"d")
+
+
+def has_a_fingerprint(state_dir: Path) -> bool:
+    library = LmdbLibrary(state_dir)
+    with library.view() as view:
+        kept = view.fingerprint(RootId(1), b"d")
+    library.close()
+    return kept is not None
+
+
+def test_fingerprints_outlive_a_clean_end_but_no_other_writer_and_no_kill(tmp_path: Path) -> None:
+    """An older dedupd changes files' rows and lets fingerprints stand; nobody may believe these afterwards."""
+    state = tmp_path / "state"
+    library = LmdbLibrary(state)
+    with_a_fingerprint(library)
+    shutil.copytree(state, tmp_path / "killed")  # between two transactions the file is what a kill would leave
+    library.close()
+    assert has_a_fingerprint(state)
+    assert has_a_fingerprint(state)
+    assert not has_a_fingerprint(tmp_path / "killed")
+    with lmdb.open(str(state / "library"), max_dbs=64) as env, env.begin(write=True) as txn:
+        txn.put(b"app_version", framed(b"app_version", b"0.1"), db=env.open_db(b"meta", txn=txn, create=False))
+    assert check(state).is_clean
+    assert not has_a_fingerprint(state)
+
+
+def test_files_rows_are_written_and_deleted_in_one_place_that_drops_their_directory_s_fingerprint() -> None:
+    places = [
+        (path.name, function.name)
+        for path in Path(dedupd.store.__file__).parent.glob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        and re.search(
+            r"(?:_put|_delete|\.put|\.delete|\.drop|\.pop|\.replace)\([^)]*tables\.files\b", ast.unparse(function)
+        )
+    ]
+    assert places == [("writer.py", "_change_file")]
