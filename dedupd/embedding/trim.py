@@ -127,7 +127,10 @@ def _run(is_flat: Mask, mean: npt.NDArray[np.float32], limit: int) -> int:
 def _longest_body(lines: Lines, distance: int) -> tuple[int, int]:
     """First and last-plus-one of the longest run of lines that are not background."""
     count = lines.shape[2]
-    share = np.maximum(_background_shares(lines, 0, distance), _background_shares(lines, -1, distance))
+    shares = [found for edge in (0, -1) if (found := _background_shares(lines, edge, distance)) is not None]
+    if not shares:
+        return 0, count
+    share = np.max(shares, axis=0)
     is_background = _without_gaps(share >= BACKGROUND_SHARE, share >= GAP_SHARE)
     starts, ends = _runs(~is_background)
     if not is_background.any() or not starts.size:
@@ -152,14 +155,23 @@ def _runs(mask: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     return turns[::2], turns[1::2]
 
 
-def _background_shares(lines: Lines, edge: int, distance: int) -> npt.NDArray[np.float64]:
-    """Share of each line that has the colour of the first (0) or last (-1) one; 0 if that has no one colour."""
-    colour = np.median(lines[:, :, edge], axis=1)[:, None]
+def _background_shares(lines: Lines, edge: int, distance: int) -> npt.NDArray[np.float64] | None:
+    """Share of each line that has the colour of the first (0) or last (-1) one; None if that has no one colour."""
+    edge_line = lines[:, :, edge]
+    colour = _medians(edge_line)[:, None]
     low = np.clip(colour - distance, 0, 255).astype(np.uint8)
     high = np.clip(colour + distance, 0, 255).astype(np.uint8)
-    edge_line = lines[:, :, edge]
     if ((edge_line >= low) & (edge_line <= high)).all(axis=0).mean() < BACKGROUND_EDGE_SHARE:
-        return np.zeros(lines.shape[2])
+        return None
     low, high = low[:, :, None], high[:, :, None]
     share: npt.NDArray[np.float64] = ((lines >= low) & (lines <= high)).all(axis=0).mean(axis=0)
     return share
+
+
+def _medians(rows: Lines) -> npt.NDArray[np.float64]:
+    """Median of each row, as `np.median` gives it at five times the cost."""
+    ordered = np.sort(rows, axis=1)
+    middle = ordered.shape[1] // 2
+    low = ordered[:, middle - 1 if ordered.shape[1] % 2 == 0 else middle]
+    both: npt.NDArray[np.float64] = (low.astype(np.float64) + ordered[:, middle]) / 2
+    return both

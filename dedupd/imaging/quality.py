@@ -141,8 +141,8 @@ def noise(luma: Luma) -> float:
 
 def clipped_share(small: Pixels) -> float:
     """Share of the channels' values that are black or white, 0 … 1."""
-    counts = cv2.calcHist([small.reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
-    return float(counts[: _CLIPPED_LOW + 1].sum() + counts[_CLIPPED_HIGH:].sum()) / small.size
+    # Two comparisons take a tenth of the time of a histogram.
+    return float(np.count_nonzero(small <= _CLIPPED_LOW) + np.count_nonzero(small >= _CLIPPED_HIGH)) / small.size
 
 
 def drawn_share(luma: Luma) -> float:
@@ -188,6 +188,9 @@ def information(luma: Luma) -> float:
 
 def frame_share(small: Pixels) -> float:
     """Share of the picture that is a uniform border, 0 … 1; a picture of one colour has none."""
+    outermost = (small[0], small[-1], small[:, 0], small[:, -1])
+    if not any((np.ptp(line, axis=0) <= _FRAME_RANGE).all() for line in outermost):
+        return 0.0  # as for most photographs
     # numpy's minimum down the columns is 100 times faster than along the rows of interleaved pixels.
     turned = cv2.transpose(small)
     rows = _flat_ends(turned.min(axis=0), turned.max(axis=0))
