@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks import growth, peers
+from benchmarks.__main__ import NAMES
 from benchmarks.drawings import drawings_of
 from benchmarks.figures import PAGE, README, begin_of, write_figures
 from benchmarks.peers.compare import components
@@ -157,6 +158,11 @@ def test_the_pages_have_their_markers() -> None:
     for name in ("peers", "growth", "concurrency"):
         assert begin_of(name) in PAGE.read_text()
     assert begin_of("peers") in README.read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_is_explained(name: str) -> None:
+    assert f"| `{name}` |" in PAGE.read_text()
 
 
 def test_growth_is_drawn_from_what_its_json_holds() -> None:
