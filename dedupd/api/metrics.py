@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from dedupd.core.manners import HoldReason
+from dedupd.core.memory_rules import MemoryStanding
 from dedupd.core.ports import GenerationProgress, Progress, RootProgress
 from dedupd.core.records import RootState
 
@@ -51,8 +52,22 @@ def _families(progress: Progress, version: str) -> Iterator[list[str]]:
         for reason in HoldReason
     ]
     yield _family("dedupd_backlog_held", "gauge", "1: the backlog waits for this reason.", held)
+    if progress.memory is not None:
+        yield from _memory(progress.memory)
     yield from _roots(progress.roots)
     yield from _generations(progress.generations)
+
+
+def _memory(standing: MemoryStanding) -> Iterator[list[str]]:
+    use = standing.use
+    by_process = [
+        ({"process": "daemon"}, float(use.own_bytes)),
+        ({"process": "workers"}, float(sum(use.workers.values()))),
+    ]
+    yield _family("dedupd_memory_bytes", "gauge", "Memory that is the processes' own.", by_process)
+    yield _one("dedupd_memory_ceiling_bytes", "gauge", "What all of them may hold.", standing.ceiling_bytes)
+    yield _one("dedupd_decode_workers_running", "gauge", "Decode workers that run now.", len(use.workers))
+    yield _one("dedupd_decode_workers_allowed", "gauge", "Decode workers that may run.", standing.workers_allowed)
 
 
 def _roots(roots: Iterable[RootProgress]) -> Iterator[list[str]]:

@@ -42,6 +42,10 @@ def summary_lines(status: StatusMessage) -> list[str]:
         f"running   since {local_time(status.started_at_ns)}, {count_text(status.workers, 'worker', 'workers')}",
         f"library   {files}, {pictures}, {pairs}",
     ]
+    if status.memory is not None:
+        memory = status.memory
+        fewer = "" if memory.workers_allowed >= status.workers else f", {memory.workers_allowed} may work now"
+        lines.append(f"memory    {memory.used_bytes >> 20:,} MiB of {memory.ceiling_bytes >> 20:,}{fewer}")
     if counts.files_pending or counts.contents_unlinked:
         lines.append(f"to do     {counts.files_pending:,} to read, {counts.contents_unlinked:,} to compare")
     if status.hold is not None:

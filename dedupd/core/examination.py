@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from dedupd.core.memory_rules import MemoryStanding
+
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _FEW_WATCHES: Final = 0.75  # of the limit; other programs of the user share it
@@ -102,6 +104,14 @@ def examine_index(*, indexed: int, linked: int) -> Finding:
             subject="index", verdict=Verdict.WARNING, words=words, remedy="restart dedupd: it builds the index again"
         )
     return Finding(subject="index", verdict=Verdict.OK, words=words)
+
+
+def examine_memory(standing: MemoryStanding) -> Finding:
+    """Whether the memory ceiling is held."""
+    words = f"{standing.use.total_bytes // _MIB:,} MiB are used, {standing.ceiling_bytes // _MIB:,} are allowed"
+    if not standing.trouble:
+        return Finding(subject="memory", verdict=Verdict.OK, words=words)
+    return Finding(subject="memory", verdict=Verdict.WARNING, words=words, remedy=standing.trouble)
 
 
 def worst(findings: tuple[Finding, ...]) -> Verdict:

@@ -23,6 +23,7 @@ from dedupd.core.settle import Settling
 from dedupd.daemon.further import MakeEmbedder, device_embedders, make_further
 from dedupd.daemon.grower import Grower
 from dedupd.daemon.log import fields
+from dedupd.daemon.memory import MemoryKeeper, ceiling_bytes
 from dedupd.daemon.pressure import pressure_now, rules_of
 from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
@@ -81,6 +82,7 @@ class Engine:
     changes: ChangeSource
     intake: Intake
     workers: int
+    memory: MemoryKeeper
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -98,6 +100,7 @@ class Engine:
         self.intake.start()
         self.intake.scan(None)
         self.generations.start()
+        self.memory.start()
 
     def forget(self, contents: list[ContentId]) -> None:
         """Have every stage forget contents that were removed from the store."""
@@ -108,6 +111,7 @@ class Engine:
         """Stop in mirror order; what was not finished is found again at the next start."""
         for stage in reversed(self.stages):
             stage.request_stop()
+        self.memory.stop()
         self.changes.close()
         self.reader.close()
         for stage in reversed(self.stages):
@@ -291,6 +295,13 @@ def build_engine(
         changes=changes,
         intake=intake,
         workers=workers,
+        memory=MemoryKeeper(
+            reader=reader,
+            workers=workers,
+            ceiling_bytes=ceiling_bytes(settings.limits.memory_mb),
+            give_back=library.give_back_pages,
+            tell=partial(_tell_degraded, library, clock, "memory"),
+        ),
     )
 
 

@@ -51,6 +51,7 @@ class DaemonControl:
             for record in records
         )
         generations = engine.generations.progress()
+        memory = engine.memory.standing
         pending = counts.files_pending + counts.contents_unlinked
         return Progress(
             activity=self._activity(counts, is_scanning=bool(scanning)),
@@ -62,13 +63,14 @@ class DaemonControl:
             compared_total=engine.rates.compared_total,
             images_per_s=engine.rates.images_per_s(now_s),
             eta_s=None if scanning else engine.rates.eta_s(pending, now_s),
-            degraded=(*_complaints(roots), *_model_complaints(generations)),
+            degraded=(*_complaints(roots), *_model_complaints(generations), *filter(None, [memory.trouble])),
             workers=engine.workers,
             index_kind=engine.opened.index.kind,
             indexed=len(engine.opened.index),
             model=engine.embedder.model.tag,
             generations=generations,
             hold=engine.manners.hold(),
+            memory=memory if memory.use.total_bytes else None,
         )
 
     def rescan(self, roots: Sequence[RootId] | None) -> None:

@@ -24,6 +24,7 @@ from dedupd.core.examination import (
     examine_clock,
     examine_disk,
     examine_index,
+    examine_memory,
     examine_open_files,
     examine_watches,
 )
@@ -160,6 +161,8 @@ def _standing(progress: Progress) -> Iterator[Finding]:
     """What only the running daemon knows."""
     counts = progress.counts
     yield examine_index(indexed=progress.indexed, linked=counts.contents - counts.contents_unlinked)
+    if progress.memory is not None:
+        yield examine_memory(progress.memory)
     for generation in progress.generations:
         if generation.trouble:
             remedy = "`dedupd models check` checks its files; it is tried again by itself"

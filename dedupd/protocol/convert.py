@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dedupd.core.examination import Finding, worst
 from dedupd.core.grouping import Group
 from dedupd.core.manners import Hold
+from dedupd.core.memory_rules import MemoryStanding
 from dedupd.core.ports import GenerationProgress, Progress, RootProgress, WatchHealth
 from dedupd.core.records import (
     Capture,
@@ -35,6 +36,7 @@ from dedupd.protocol.status import (
     FindingMessage,
     GenerationMessage,
     HoldMessage,
+    MemoryMessage,
     ProblemMessage,
     RootMessage,
     StatusMessage,
@@ -145,7 +147,21 @@ def status_message(progress: Progress, *, sequence: Sequence, version: str) -> S
         indexed=progress.indexed,
         model=progress.model,
         generations=tuple(map(_generation, progress.generations)),
+        memory=memory_message(progress.memory),
         hold=hold_message(progress.hold),
+    )
+
+
+def memory_message(standing: MemoryStanding | None) -> MemoryMessage | None:
+    """The wire form of how memory stands."""
+    if standing is None:
+        return None
+    return MemoryMessage(
+        used_bytes=standing.use.total_bytes,
+        workers_bytes=standing.use.total_bytes - standing.use.own_bytes,
+        ceiling_bytes=standing.ceiling_bytes,
+        workers_running=len(standing.use.workers),
+        workers_allowed=standing.workers_allowed,
     )
 
 

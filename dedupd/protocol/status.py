@@ -89,6 +89,16 @@ class PauseMessage(Struct, frozen=True, kw_only=True):
     hold: HoldMessage | None
 
 
+class MemoryMessage(Struct, frozen=True, kw_only=True):
+    """What all processes hold that is theirs alone, bytes; pages of files, which the kernel can take back, are not."""
+
+    used_bytes: int
+    workers_bytes: int  # of it, the decode workers
+    ceiling_bytes: int
+    workers_running: int
+    workers_allowed: int
+
+
 class StatusMessage(Struct, frozen=True, kw_only=True):
     """How things stand."""
 
@@ -110,6 +120,7 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
     indexed: int
     model: str
     generations: tuple[GenerationMessage, ...] = ()
+    memory: MemoryMessage | None = None  # null: not measured yet
     hold: HoldMessage | None = None  # the backlog waits; null: it does not
 
 

@@ -83,6 +83,12 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     idle_io: bool = False  # use the disk only when nobody else does
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[limits]: what dedupd may take."""
+
+    memory_mb: Annotated[int, msgspec.Meta(ge=0, le=16_777_216)] = 0  # all processes; 0: by the machine
+
+
 class Keep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[keep]: how long things are remembered."""
 
@@ -138,5 +144,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     models: Models = Models()
     alerts: Alerts = Alerts()
     manners: Manners = Manners()
+    limits: Limits = Limits()
     keep: Keep = Keep()
     cleanup: Cleanup = Cleanup()

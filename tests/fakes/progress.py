@@ -1,5 +1,6 @@
 """How a daemon stands that does not run: for what shows progress."""
 
+from dedupd.core.memory_rules import MemoryStanding, MemoryUse
 from dedupd.core.ports import Activity, Counts, DeviceProgress, GenerationProgress, Progress, RootProgress
 from dedupd.core.records import ModelTag, RootId, RootRecord, RootState
 
@@ -26,4 +27,8 @@ PROGRESS = Progress(
     ),
     decoded_total=8, compared_total=4, images_per_s=12.5, eta_s=None, degraded=("x",), workers=2, index_kind="exact",
     indexed=5, model=ModelTag("t"),
+    memory=MemoryStanding(
+        use=MemoryUse(own_bytes=100 << 20, workers={7: 40 << 20, 8: 60 << 20}),
+        ceiling_bytes=300 << 20, workers_allowed=2,
+    ),
 )  # fmt: skip

@@ -34,6 +34,11 @@ def test_every_count_is_told_exactly():
     assert found["dedupd_files_read_total"] == 4_294_967_297
     assert (found["dedupd_start_time_seconds"], found["dedupd_pictures_per_second"]) == (1.5, 12.5)
     assert found['dedupd_root_online{root="/photos"}'] == 1
+    assert (found['dedupd_memory_bytes{process="daemon"}'], found['dedupd_memory_bytes{process="workers"}']) == (
+        100 << 20,
+        100 << 20,
+    )
+    assert (found["dedupd_memory_ceiling_bytes"], found["dedupd_decode_workers_running"]) == (300 << 20, 2)
     assert not any(name.startswith("dedupd_model") for name in found), "without a model nothing is said of models"
 
 
