@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from operator import itemgetter
 
 from dedupd.core.grouping import Group, Tie, bond_of, split_component
 from dedupd.core.keeper import Candidate, choose_keeper
@@ -147,19 +148,24 @@ class GroupBook:
         """Every group that these relations make, those that free the most bytes first."""
         with self._lock:
             components = chain(self._settled.components(), list(self._components))
-        groups: list[Group] = []
+        groups: list[tuple[int, ContentId, Group]] = []  # what it frees, negative, and its id
         with self._library.view() as view:
             maker = _GroupMaker(view, relations, self.ties)
             grouped: set[ContentId] = set()
             for component in components:
                 for part in maker.connected_parts(component):
                     made = maker.split(part)
-                    groups += made
+                    groups += [(-maker.freed_bytes(group), group.id, group) for group in made]
                     grouped.update(c for g in made for c in g.contents)
+                maker.forget()
             if Relation.SAME_BYTES in relations:
-                groups += [maker.copies_of(c) for c in view.shared_contents() if c not in grouped]
-            groups.sort(key=lambda g: (-maker.freed_bytes(g), g.id))
-        return groups
+                for content in view.shared_contents():
+                    if content not in grouped:
+                        group = maker.copies_of(content)
+                        groups.append((-maker.freed_bytes(group), content, group))
+                        maker.forget()
+        groups.sort(key=itemgetter(0, 1))
+        return [group for _, _, group in groups]
 
     def find(self, group: ContentId) -> Group | None:
         """The group with this id."""
@@ -198,6 +204,10 @@ class _GroupMaker:
         self._relations = relations
         self._ties = ties
         self._candidates: dict[ContentId, Candidate | None] = {}
+
+    def forget(self) -> None:
+        """Drop what was looked up: a library's candidates are gigabytes, a component's are not."""
+        self._candidates.clear()
 
     def connected_parts(self, component: list[ContentId]) -> Iterator[list[ContentId]]:
         """The component as it is when only the asked relations count."""
