@@ -298,6 +298,9 @@ class LibraryView(Protocol):
         None where it is not kept: nobody asked to keep it since one of these stats changed.
         """
 
+    def count_present(self, root: RootId) -> int:
+        """How many files of a root are there."""
+
     def directories(self, root: RootId) -> Iterator[bytes]:
         """Directories that hold at least one known file."""
 

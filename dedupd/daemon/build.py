@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -180,10 +181,12 @@ def build_engine(
     ignore = ignore_rules(settings)
     lister = LocalLister(ignore)
     embedder = LocalEmbedder()
-    opened = open_index(state_dir / "index", embedder.model, library)
-    _log.info("index.open %s", fields(origin=opened.origin, contents=len(opened.index)))
     groups = GroupBook(library)
-    groups.load()
+    with ThreadPoolExecutor(1, "groups") as beside:
+        loaded = beside.submit(groups.load)  # Python, while the index is read and checked by libraries
+        opened = open_index(state_dir / "index", embedder.model, library)
+        _log.info("index.open %s", fields(origin=opened.origin, contents=len(opened.index)))
+        loaded.result()
     rates = Rates()
     manners = Manners(
         library=library,

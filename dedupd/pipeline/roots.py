@@ -221,7 +221,7 @@ class RootBook:
 
     def _count_files(self, root: RootId) -> int:
         with self._library.view() as view:
-            return sum(len(view.packed_stats_in(root, directory)) for directory in view.directories(root))
+            return view.count_present(root)
 
 
 def _spread(view: LibraryView, root: RootId) -> list[FileRecord]:

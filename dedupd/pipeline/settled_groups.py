@@ -6,7 +6,6 @@ is ever put back in: the group book makes a new one from the store. Not thread-s
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -28,6 +27,20 @@ _TIE = np.dtype(
     ]
 )
 
+_BOND = np.dtype(  # the fields of `Bond`, in its order
+    [
+        ("a", "<i8"),
+        ("b", "<i8"),
+        ("relation", "u1"),
+        ("similarity", "<f8"),
+        ("probability", "<f8"),
+        ("has_overlay", "?"),
+        ("overlay_is_on_b", "?"),
+        ("overlap_of_a", "<f8"),
+        ("overlap_of_b", "<f8"),
+    ]
+)
+
 _Numbers = npt.NDArray[np.int32]
 
 
@@ -35,32 +48,21 @@ class SettledGroups:
     """Ties and components of contents, made once from their pairs; each pair is named once."""
 
     def __init__(self, bonds: Iterable[Bond] = ()) -> None:
-        ends, columns = (array("q"), array("q")), tuple(array("d") for _ in range(4))
-        codes, overlaid = array("B"), (array("B"), array("B"))
-        for bond in bonds:
-            of_a, of_b = bond.tie_of_a, bond.tie_of_b
-            ends[0].append(bond.a)
-            ends[1].append(bond.b)
-            codes.append(_CODES[bond.relation])
-            for column, value in zip(
-                columns, (bond.similarity, bond.probability, of_a.covers, of_b.covers), strict=True
-            ):
-                column.append(value)
-            overlaid[0].append(of_a.is_overlaid)
-            overlaid[1].append(of_b.is_overlaid)
-        a, b = (np.frombuffer(end, np.int64) if end else np.empty(0, np.int64) for end in ends)
-        both = np.concatenate([a, b])
-        order = np.lexsort((np.concatenate([b, a]), both))
-        ties = np.empty(len(both), _TIE)
-        ties["other"] = np.concatenate([b, a])[order]
-        for name, of_a_column, of_b_column in (
-            ("similarity", columns[0], columns[0]),
-            ("probability", columns[1], columns[1]),
-            ("covers", columns[2], columns[3]),
-            ("relation", codes, codes),
-            ("is_overlaid", overlaid[0], overlaid[1]),
+        rows = ((*bond[:2], _CODES[bond.relation], *bond[3:]) for bond in bonds)
+        pairs = np.fromiter(rows, _BOND)
+        a, b = np.ascontiguousarray(pairs["a"]), np.ascontiguousarray(pairs["b"])
+        both, other = np.concatenate([a, b]), np.concatenate([b, a])
+        order = np.lexsort((other, both))
+        of_a, of_b = np.empty(len(pairs), _TIE), np.empty(len(pairs), _TIE)
+        for own, far, covered, is_overlaid in (
+            (of_a, b, "overlap_of_b", ~pairs["overlay_is_on_b"]),
+            (of_b, a, "overlap_of_a", pairs["overlay_is_on_b"]),
         ):
-            ties[name] = np.concatenate([np.asarray(of_a_column), np.asarray(of_b_column)])[order]
+            own["other"], own["covers"] = far, pairs[covered]
+            own["is_overlaid"] = pairs["has_overlay"] & is_overlaid
+            for name in ("relation", "similarity", "probability"):
+                own[name] = pairs[name]
+        ties = np.concatenate([of_a, of_b])[order]
         self._contents, first = np.unique(both[order], return_index=True)  # int64, ascending
         self._first = np.append(first, len(both)).astype(np.int32)  # of each content's ties
         self._ties = ties

@@ -118,6 +118,13 @@ class LmdbView(VerdictsView, GenerationsView):
         """`stat_key.fingerprint` of these stats, where it is kept."""
         return self._body(self._tables.fingerprints, keys.directory_key(root, directory))
 
+    def count_present(self, root: RootId) -> int:
+        """How many files of a root are there: by LMDB's own counters where it is the only root, else by the keys."""
+        files, missing, prefix = self._tables.files, self._tables.missing, keys.root_key(root)
+        if self._entries(self._tables.roots) == 1:
+            return self._entries(files) - self._entries(missing) if self.root(root) is not None else 0
+        return self._count_keys(files, prefix) - self._count_keys(missing, prefix)
+
     def directories(self, root: RootId) -> Iterator[bytes]:
         """Directories that hold at least one known file, in no particular order."""
         table = self._tables.directories

@@ -6,7 +6,7 @@ Hands out copies, never LMDB's own memory. Owns nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 import lmdb
 
@@ -43,6 +43,13 @@ class Rows:
 
     def _entries(self, table: Table) -> int:
         return 0 if table.handle is None else self._txn.stat(table.handle)["entries"]
+
+    def _count_keys(self, table: Table, prefix: bytes) -> int:
+        """How many keys begin with `prefix`."""
+        with self._txn.cursor(table.handle) as cursor:
+            if not cursor.set_range(prefix):
+                return 0
+            return sum(1 for _ in takewhile(lambda key: key.startswith(prefix), cursor.iternext(values=False)))
 
     def _chunks(
         self, table: Table, prefix: bytes = b"", start: bytes = b"", size: int = _FIRST_CHUNK

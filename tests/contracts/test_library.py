@@ -424,6 +424,18 @@ def test_packed_stats_hold_every_file_that_is_there(library: Library) -> None:
         assert view.packed_stats_in(ROOT, b"nowhere") == {}
 
 
+def test_the_files_of_a_root_that_are_there_are_counted(library: Library) -> None:
+    here = [file_of(path_of(b"%04d.jpg" % n, b"d%d" % (n % 3)), ino=n) for n in range(200)]
+    gone = file_of(path_of(b"gone.jpg", b"d1"), missing_since_ns=1)
+    put(library, *here, gone, file_of(path_of(b"other.jpg", b"d1", OTHER_ROOT)))
+    with library.view() as view:
+        assert [view.count_present(each) for each in (ROOT, OTHER_ROOT, RootId(99))] == [200, 1, 0]
+    with library.transaction() as txn:
+        txn.remove_root(OTHER_ROOT)
+    with library.view() as view:
+        assert [view.count_present(each) for each in (ROOT, OTHER_ROOT)] == [200, 0]
+
+
 def fingerprints(library: Library, *directories: bytes) -> list[bytes | None]:
     with library.view() as view:
         return [view.fingerprint(ROOT, directory) for directory in directories]
