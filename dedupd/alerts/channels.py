@@ -55,7 +55,14 @@ class LogChannel:
         """Write the line; never fails."""
         level = logging.WARNING if message.is_urgent else logging.INFO
         text = message.body if message.count == 1 and not message.is_urgent else f"{message.title}: {message.body}"
-        _log.log(level, "alert kind=%s count=%d %s", message.kind, message.count, text.replace("\n", " | "))
+        _log.log(
+            level,
+            "alert kind=%s count=%d %s",
+            message.kind,
+            message.count,
+            text.replace("\n", " | "),
+            extra={} if message.path is None else {"path": message.path},  # a field of its own in the journal
+        )
 
     def close(self) -> None:
         """Nothing to give up."""

@@ -220,7 +220,7 @@ def _scan(arguments: argparse.Namespace) -> int:
 def _actor(arguments: argparse.Namespace) -> int:
     from dedupd.daemon.actor import ActorOptions, run_actor  # noqa: PLC0415 - `--help` needs no actor
 
-    set_up_logging(arguments.log_level)
+    set_up_logging(arguments.log_level, "dedupd-actor")
     run_actor(
         ActorOptions(
             directory=arguments.directory,
