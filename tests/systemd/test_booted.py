@@ -4,11 +4,14 @@
 """
 
 import base64
+import http.server
 import io
 import json
 import os
+import queue
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +207,79 @@ def test_it_runs_with_each_drop_in(machine, drop_in):
     machine.systemctl("start", "dedupd.service")
     idle(machine, files=4)
     assert drop_in.name in machine.show("dedupd", "DropInPaths")
+
+
+def entries(machine, *matches):
+    """Entries of the journal, oldest first."""
+    said = machine.run("journalctl", "-o", "json", "--no-pager", "-u", "dedupd", *matches).stdout
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def test_the_journal_has_a_field_for_each_key(machine):
+    machine.systemctl("start", "dedupd.service")
+    idle(machine, files=4)
+    pid = machine.show("dedupd", "MainPID")
+    [ready] = entries(machine, "DEDUPD_EVENT=dedupd.ready", f"_PID={pid}")
+    assert (ready["PRIORITY"], ready["SYSLOG_IDENTIFIER"]) == ("6", "dedupd")
+    assert (ready["DEDUPD_ROOTS"], ready["DEDUPD_STATE"]) == ("/srv/photos", "/var/lib/dedupd")
+    assert ready["CODE_FILE"].endswith("dedupd/daemon/service.py")
+    assert ready["_TRANSPORT"] == "journal"
+    lay(machine, "/srv/photos/a\nPRIORITY=0.jpg", 0)
+    wait_for(lambda: entries(machine, "DEDUPD_EVENT=alert", "DEDUPD_PATH=/srv/photos/a\nPRIORITY=0.jpg"), "the alert")
+    assert entries(machine, "PRIORITY=0", "DEDUPD_EVENT=alert") == []
+
+
+class Listener(http.server.ThreadingHTTPServer):
+    """Takes alerts on the machine's loopback interface, which the units share unless they have a network of their own."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Taking)
+        self.taken = queue.SimpleQueue()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Taking(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.taken.put(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def listener():
+    with Listener() as server:
+        yield server
+        server.shutdown()
+
+
+def begin_with_alerts_to(machine, listener):
+    url = f"json://127.0.0.1:{listener.server_port}/"
+    machine.write("/etc/dedupd/dedupd.toml", CONFIG + f'[alerts]\nurls = ["{url}"]\nquiet_s = 0.1\n')
+    machine.systemctl("start", "dedupd.service")
+    idle(machine, files=4)
+    lay(machine, "/srv/photos/another copy of 0.jpg", 0)
+
+
+def test_alerts_leave_the_machine_with_the_drop_in(machine, listener):
+    drop_in = PROJECT / "systemd/dedupd.service.d/network-alerts.conf"
+    machine.write(f"/mnt/units/dedupd.service.d/{drop_in.name}", drop_in.read_text())
+    machine.systemctl("daemon-reload")
+    begin_with_alerts_to(machine, listener)
+    told = b""
+    while b"another copy of 0.jpg" not in told:  # the summary of the first scan may come before it
+        told = listener.taken.get(timeout=60)
+    assert entries(machine, "DEDUPD_EVENT=alert.delivery_failed") == []
+
+
+def test_no_alert_leaves_the_machine_without_it(machine, listener):
+    begin_with_alerts_to(machine, listener)
+    pid = machine.show("dedupd", "MainPID")
+    wait_for(lambda: entries(machine, "DEDUPD_EVENT=alert.delivery_failed", f"_PID={pid}"), "the failure to be told")
+    assert listener.taken.empty()
+    machine.run("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$0", listener.server_port)  # it is there for all others
 
 
 def test_nothing_of_the_machine_s_own_services_was_started(booted):
