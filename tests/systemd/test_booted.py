@@ -230,7 +230,7 @@ def test_the_journal_has_a_field_for_each_key(machine):
 
 
 class Listener(http.server.ThreadingHTTPServer):
-    """Takes alerts on the machine's loopback interface, which the units share unless they have a network of their own."""
+    """Takes alerts on the loopback interface, which the units share unless they have a network of their own."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Taking)
