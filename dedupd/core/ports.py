@@ -51,10 +51,11 @@ class Priority(IntEnum):
     """Which work the decode workers take first."""
 
     QUESTION = 0  # a person waits
-    EVIDENCE = 1  # finishes work already begun
+    ARRIVAL_EVIDENCE = 1  # finishes the work on what has arrived
     ARRIVAL = 2  # a file that appeared while watching
-    BACKLOG = 3  # a first scan
-    BACKGROUND = 4  # further models: nobody waits, and nothing else may wait for it
+    EVIDENCE = 3  # finishes work of a first scan already begun
+    BACKLOG = 4  # a first scan
+    BACKGROUND = 5  # further models: nobody waits, and nothing else may wait for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class DecodedImage:
     quality: Quality
     decoder: str
     small: Pixels  # long side ≤ SMALL_SIDE_PX, never enlarged
-    preview: bytes  # `small` as JPEG, for evidence later and for people
+    preview: bytes  # `small` as JPEG, with a sketch of it, for evidence later and for people
     trailing_bytes: int = 0  # as `records.ContentRecord.trailing_bytes`
 
 
@@ -325,6 +326,9 @@ class LibraryView(Protocol):
 
     def unlinked_contents(self, limit: int) -> list[tuple[ContentId, Descriptor]]:
         """Contents in stage DESCRIBED with the descriptor that linking asks the index with, oldest first."""
+
+    def unlinked_content(self, content: ContentId) -> Descriptor | None:
+        """The descriptor of a content in stage DESCRIBED; None for any other."""
 
     def stored_vectors(self, content: ContentId) -> Vectors | None: ...
     def all_vectors(self) -> Iterator[tuple[ContentId, Vectors]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 
 from dedupd.core.bundle import is_raw_pair
@@ -37,6 +37,8 @@ _PIXEL_CHECK_SIMILARITY = 0.98
 _FILES_TRIED = 8  # of a content, until one of them can be read
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "GIF", "WEBP"})
 
+_LOOK_UP_S = 0.02  # how long a look goes on before it is asked whether to give up
+
 _EQUAL_BY_DIGEST = Evidence(
     method="digest",
     similarity=1.0,
@@ -46,6 +48,10 @@ _EQUAL_BY_DIGEST = Evidence(
     motion_px=0.0,
     tone_change=0.0,
 )
+
+
+class GaveUpError(Exception):
+    """A look was given up because something more urgent came; nothing came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,22 @@ class Comparer:
         self._rates = rates
         self._root_paths = root_paths
 
-    def verify(self, pairs: Iterable[Pair], priority: Priority) -> Verified:
-        """Look at each pair; the result holds every relation but DIFFERENT, and no bundles."""
+    def verify(
+        self, pairs: Iterable[Pair], priority: Priority, *, gives_up: Callable[[], bool] = lambda: False
+    ) -> Verified:
+        """Look at each pair; the result holds every relation but DIFFERENT, and no bundles.
+
+        Raises:
+            GaveUpError: `gives_up` said so; what the pool has not begun is taken back.
+        """
+        asked = _Asked(gives_up)
+        try:
+            return self._verified(pairs, priority, asked)
+        except GaveUpError:
+            asked.cancel()
+            raise
+
+    def _verified(self, pairs: Iterable[Pair], priority: Priority, asked: _Asked) -> Verified:
         with self._library.view() as view:
             records, todo = self._load(view, pairs)
         edges: list[Edge] = []
@@ -90,14 +110,14 @@ class Comparer:
                 continue
             side_a, side_b = self.side(a), self.side(b)
             if side_a is not None and side_b is not None:
-                future = self._reader.compare(side_a, side_b, priority=priority)
+                future = asked.remember(self._reader.compare(side_a, side_b, priority=priority))
                 started.append((pair, (side_a, side_b), future))
             else:
                 _log.warning("compare.unreadable a=%d b=%d", *pair)
         digested: dict[ContentId, ContentRecord] = {}
         seen: list[tuple[ContentRecord, ContentRecord, Edge, Future[Evidence | Problem] | None]] = []
         for pair, sides, future in started:
-            evidence = future.result()
+            evidence = asked.answer(future)
             if isinstance(evidence, Problem):
                 _log.warning("compare.failed a=%d b=%d code=%s detail=%r", *pair, evidence.code.value, evidence.detail)
                 continue
@@ -111,9 +131,11 @@ class Comparer:
             if self._full_look.pays(a, b, edge):
                 first, second = (Looked(c, s, self.path_of(c.id)) for c, s in zip((a, b), sides, strict=True))
                 look = self._full_look.begin(first, second, edge, priority)
+                look = asked.remember(look) if look is not None else None
             seen.append((a, b, edge, look))
         edges += [
-            edge if look is None else self._full_look.concluded(a, b, edge, look.result()) for a, b, edge, look in seen
+            edge if look is None else self._full_look.concluded(a, b, edge, asked.answer(look))
+            for a, b, edge, look in seen
         ]
         self._rates.count(compared=len(started), now_s=self._clock.monotonic_s())
         return Verified(
@@ -252,6 +274,30 @@ class Comparer:
             files = view.some_files_of(content, _FILES_TRIED)
         roots = self._root_paths()
         return [roots[file.path.root] + b"/" + file.path.relative() for file in files if file.path.root in roots]
+
+
+class _Asked:
+    """What was asked of the pool for one call, so that it can be given up."""
+
+    def __init__(self, gives_up: Callable[[], bool]) -> None:
+        self._gives_up = gives_up
+        self._futures: list[Future[Evidence | Problem]] = []
+
+    def remember(self, future: Future[Evidence | Problem]) -> Future[Evidence | Problem]:
+        self._futures.append(future)
+        return future
+
+    def answer(self, future: Future[Evidence | Problem]) -> Evidence | Problem:
+        """Wait for one; GaveUpError when it should be waited for no longer."""
+        while True:
+            if self._gives_up():
+                raise GaveUpError
+            if wait((future,), timeout=_LOOK_UP_S).done:
+                return future.result()
+
+    def cancel(self) -> None:
+        for future in self._futures:
+            future.cancel()
 
 
 def _may_have_equal_pixels(a: ContentRecord, b: ContentRecord, edge: Edge) -> bool:

@@ -31,7 +31,8 @@ from dedupd.pipeline.work import Done, Work
 
 _log = logging.getLogger(__name__)
 
-_BATCH_FILES = 64  # one commit: full sync costs 0.2 % of decoding then (notes, LMDB)
+_BATCH_FILES = 16  # one commit, for which an arrival may have to wait: about 40 ms, most of it describing
+_ARRIVALS_MORE = 4  # reads that arrivals may ask for beyond what is in flight for the backlog
 _BATCH_WAIT_S = 0.25
 _NO_WORKER_WAIT_S = 5.0  # until the pool is asked again when it could not start a worker
 
@@ -135,15 +136,20 @@ class Describe(Stage):
     def _step(self) -> None:
         self._refill()
         batch = self._gather()
-        if batch:
-            self._commit(batch)
+        arrived = [done for done in batch if done.work.origin is Origin.ARRIVAL]
+        others = [done for done in batch if done.work.origin is not Origin.ARRIVAL]
+        for part in (arrived, others):
+            if part:
+                self._commit(part)
 
     # ------------------------------------------------------------------------------------------------ asking the pool
 
     def _refill(self) -> None:
         if self._clock.monotonic_s() < self._resume_at_s:
             return
-        while self._reading < self._capacity and not self.is_stopping:
+        while not self.is_stopping:
+            if self._reading >= self._capacity + (_ARRIVALS_MORE if self._pending.has_arrivals else 0):
+                return
             taken = self._pending.next_path()
             if taken is None:
                 return

@@ -20,7 +20,7 @@ from dedupd.core.errors import RetryError
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
 from dedupd.core.records import ContentId, Edge
 from dedupd.pipeline.candidates import Pair, candidate_pairs, pair_of
-from dedupd.pipeline.compare import Comparer, Verified
+from dedupd.pipeline.compare import Comparer, GaveUpError, Verified
 from dedupd.pipeline.facts import Newcomer
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.stage import Clock, OnCrash, Stage
@@ -28,7 +28,8 @@ from dedupd.pipeline.tell import Teller
 
 _log = logging.getLogger(__name__)
 
-_BATCH = 32  # contents a transaction: at ~3 candidates each about a second of evidence on two cores
+_BATCH = 16  # contents of a first scan a transaction; given up when something arrives
+_ARRIVALS = 8  # contents that have just arrived a transaction: before all others, and told of as soon as possible
 _ROOM = 256  # described contents that may wait before the backlog pauses
 _CLOSURE = 8  # members of a matched component that a newcomer is also compared with directly
 _KEEPER_CLOSURE = 256  # members a batch compares with a group's best: who lacks that pair is only "related"
@@ -138,12 +139,17 @@ class Link(Stage):
         self._drop_removed()
         self._run_asked()
         with self._library.view() as view:
-            batch = view.unlinked_contents(_BATCH)
+            batch = self._arrivals(view)
+            is_urgent = bool(batch)
+            batch = batch or view.unlinked_contents(_BATCH)
             pairs = self._candidate_pairs(view, batch) if batch else set()
         if not batch:
             self._unlinked = 0
             return False
-        verified = self._verify_closed(pairs)
+        try:
+            verified = self._verify_closed(pairs, is_urgent=is_urgent)
+        except GaveUpError:
+            return True
         linked: dict[ContentId, Vectors] = {}
         with self._library.transaction() as txn:
             edges = _put(txn, verified)
@@ -158,12 +164,19 @@ class Link(Stage):
         with self._lock:
             self._unlinked = max(0, self._unlinked - len(batch))
         self._teller.linked(content_id for content_id, _ in batch)
-        return len(batch) == _BATCH
+        return is_urgent or len(batch) == _BATCH
+
+    def _arrivals(self, view: LibraryView) -> list[tuple[ContentId, Descriptor]]:
+        """What has just arrived and is not linked yet."""
+        waiting = self._teller.arrivals()[:_ARRIVALS]
+        found = [(content, view.unlinked_content(content)) for content in waiting]
+        self._teller.forget(content for content, descriptor in found if descriptor is None)  # gone, or linked before
+        return [(content, descriptor) for content, descriptor in found if descriptor is not None]
 
     def _look_at_suggested(self) -> bool:
         """Look at some pairs that further models suggest; whether there may be more.
 
-        With the priority of all evidence: behind a backlog this thread would wait, and with it whatever arrives.
+        With the priority of a first scan's evidence: what arrives has this given up.
         """
         self._has_held_back = not self._allow_backlog()
         if self._has_held_back:
@@ -172,7 +185,10 @@ class Link(Stage):
             pairs = set(view.suggested_pairs(_SUGGESTED_A_TURN))
         if not pairs:
             return False
-        verified = self._verify_closed(pairs - self._refused)
+        try:
+            verified = self._verify_closed(pairs - self._refused, is_urgent=False)
+        except GaveUpError:
+            return True
         with self._library.transaction() as txn:
             edges = _put(txn, verified)
             txn.remove_suggested(pairs)
@@ -181,21 +197,30 @@ class Link(Stage):
             self._groups.add(edge)
         return True
 
-    def _verify_closed(self, pairs: set[Pair]) -> Verified:
-        """Look at the candidate pairs, and at those that would otherwise only be tied through a third picture."""
+    def _verify_closed(self, pairs: set[Pair], *, is_urgent: bool) -> Verified:
+        """Look at the candidate pairs, and at those that would otherwise only be tied through a third picture.
+
+        Raises:
+            GaveUpError: it is not urgent, and something has arrived.
+        """
         seen = set(pairs)
-        verified = self._comparer.verify(sorted(pairs), Priority.EVIDENCE)
+        verified = self._look_at(pairs, is_urgent=is_urgent)
         self._remember_refused(pairs - {(edge.a, edge.b) for edge in verified.edges})
         for _ in range(_CLOSING_ROUNDS):
             closing = self._closing_pairs(verified.edges, seen)
             if not closing:
                 break
             seen |= closing
-            more = self._comparer.verify(sorted(closing), Priority.EVIDENCE)
+            more = self._look_at(closing, is_urgent=is_urgent)
             self._remember_refused(closing - {(edge.a, edge.b) for edge in more.edges})
             digested = {c.id: c for c in (*verified.digested, *more.digested)}
             verified = Verified(edges=(*verified.edges, *more.edges), digested=tuple(digested.values()))
         return verified
+
+    def _look_at(self, pairs: set[Pair], *, is_urgent: bool) -> Verified:
+        if is_urgent:
+            return self._comparer.verify(sorted(pairs), Priority.ARRIVAL_EVIDENCE)
+        return self._comparer.verify(sorted(pairs), Priority.EVIDENCE, gives_up=lambda: self._teller.has_arrivals)
 
     def _candidate_pairs(self, view: LibraryView, batch: Sequence[tuple[ContentId, Descriptor]]) -> set[Pair]:
         """Pairs worth a second look: the index, the batch itself, equal JPEG data."""

@@ -69,6 +69,11 @@ class Pending:
         """Whether nothing is in flight or has just arrived; the store may still hold pending files."""
         return not (self._in_flight or self._arrivals)
 
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether files that have just arrived wait to be named."""
+        return bool(self._arrivals)
+
     # ------------------------------------------------------------------------------------------------------- what next
 
     def next_path(self) -> tuple[FilePath, Origin] | None:

@@ -211,16 +211,22 @@ class LmdbView(VerdictsView, GenerationsView):
 
     def unlinked_contents(self, limit: int) -> list[tuple[ContentId, Descriptor]]:
         """Contents in stage DESCRIBED with their descriptors, oldest first."""
+        rows = islice(self._scan(self._tables.queries), limit)
+        return [(keys.content_of(key), self._unlinked(key, value)) for key, value in rows]
+
+    def unlinked_content(self, content: ContentId) -> Descriptor | None:
+        """The descriptor of a content in stage DESCRIBED; None for any other."""
+        key = keys.content_key(content)
+        value = self._txn.get(key, None, self._tables.queries.handle)
+        return None if value is None else self._unlinked(key, value)
+
+    def _unlinked(self, key: bytes, value: bytes) -> Descriptor:
         table = self._tables.queries
-        found: list[tuple[ContentId, Descriptor]] = []
-        for key, value in islice(self._scan(table), limit):
-            content = keys.content_of(key)
-            stored = self.stored_vectors(content)
-            if stored is None:
-                raise frame.DamagedRecordError(table.name, key, "its content has no stored vectors")
-            queries = frame.vectors_from(table.name, key, frame.unframed(table.name, key, value))
-            found.append((content, Descriptor(stored=stored, queries=queries)))
-        return found
+        stored = self.stored_vectors(keys.content_of(key))
+        if stored is None:
+            raise frame.DamagedRecordError(table.name, key, "its content has no stored vectors")
+        queries = frame.vectors_from(table.name, key, frame.unframed(table.name, key, value))
+        return Descriptor(stored=stored, queries=queries)
 
     def stored_vectors(self, content: ContentId) -> Vectors | None:
         """The views of a content, float32 [views, dim], half-precision values, of unit length within 1e-3."""

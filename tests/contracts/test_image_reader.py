@@ -568,16 +568,19 @@ def test_urgent_work_goes_first_and_equal_work_in_order(single: DecodePool, tmp_
     futures = [
         ask("for a model", Priority.BACKGROUND),
         ask("old photo 1", Priority.BACKLOG),
+        ask("old pair", Priority.EVIDENCE),
         ask("arrival 1", Priority.ARRIVAL),
         ask("old photo 2", Priority.BACKLOG),
         ask("question", Priority.QUESTION),
         ask("arrival 2", Priority.ARRIVAL),
+        ask("pair of an arrival", Priority.ARRIVAL_EVIDENCE),
         ask("old photo 3", Priority.BACKLOG),
     ]
     go.set()
     for future in futures:
         future.result(LIMIT_S)
-    assert order == ["question", "arrival 1", "arrival 2", "old photo 1", "old photo 2", "old photo 3", "for a model"]
+    urgent = ["question", "pair of an arrival", "arrival 1", "arrival 2"]
+    assert order == [*urgent, "old pair", "old photo 1", "old photo 2", "old photo 3", "for a model"]
 
 
 def test_close_cancels_what_waits_and_does_not_wait_for_a_stuck_worker(tmp_path: Path) -> None:

@@ -687,6 +687,20 @@ def test_unlinked_contents_come_oldest_first_up_to_the_limit(library: Library) -
         assert len(view.unlinked_contents(1000)) == 39
 
 
+def test_one_unlinked_content_is_found_by_its_id_until_it_is_linked(library: Library) -> None:
+    first, second = add_contents(library, 1, 2)
+    with library.transaction() as txn:
+        txn.mark_linked(first.id)
+    with library.view() as view:
+        assert view.unlinked_content(first.id) is None
+        assert view.unlinked_content(ContentId(99)) is None
+        found = view.unlinked_content(second.id)
+        assert found is not None
+        ((_, expected),) = view.unlinked_contents(1)
+        np.testing.assert_array_equal(found.stored, expected.stored)
+        np.testing.assert_array_equal(found.queries, expected.queries)
+
+
 def test_contents_are_found_by_image_digest_as_long_as_they_have_it(library: Library) -> None:
     with library.transaction() as txn:
         one = txn.add_content(new_content(1, b"i" * 32), MODEL)
