@@ -79,9 +79,9 @@ def run_scan(options: ScanOptions) -> RunEnd | None:
         report = _only_touching(reports.draft(DUPLICATE_RELATIONS), _root_ids(engine))
         if options.report is not None:
             form = report_format(options.report)
-            write_atomically(options.report, render(report, form, engine.previews.get, reports.pair))
+            write_atomically(options.report, render(report, form, reports.preview, reports.pair))
         if options.as_json:
-            sys.stdout.buffer.writelines(render(report, ReportFormat.JSON, engine.previews.get, reports.pair))
+            sys.stdout.buffer.writelines(render(report, ReportFormat.JSON, reports.preview, reports.pair))
             sys.stdout.buffer.flush()
         else:
             summary = ScanSummary(

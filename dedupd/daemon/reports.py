@@ -8,6 +8,7 @@ from dedupd.core.keeper import KEEP_POLICY
 from dedupd.core.records import ContentId, Edge, Relation
 from dedupd.core.report import Report
 from dedupd.daemon.build import Engine
+from dedupd.imaging.preview_segment import detached
 from dedupd.protocol.requests import ReportFormat as WireFormat
 from dedupd.reporting.render import ReportFormat, render
 from dedupd.reporting.report import draft_report
@@ -32,7 +33,12 @@ class EngineReports:
 
     def render(self, report: Report, report_format: WireFormat, /) -> Iterator[bytes]:
         """The report's bytes in pieces."""
-        return render(report, ReportFormat(report_format), self._engine.previews.get, self.pair)
+        return render(report, ReportFormat(report_format), self.preview, self.pair)
+
+    def preview(self, content: ContentId) -> bytes | None:
+        """A content's preview as a page shows it: a third smaller than it is kept."""
+        preview = self._engine.previews.get(content)
+        return None if preview is None else detached(preview)
 
     def pair(self, one: ContentId, other: ContentId) -> Edge | None:
         """What is known of two contents now."""

@@ -123,7 +123,8 @@ def keypoint_hypotheses(a: PreparedSide, b: PreparedSide) -> list[Alignment]:
 
     Most candidates are chance neighbours; a glance at coarse keypoints, a third as dear, tells nearly all of them.
     """
-    if not _agree_at_a_glance(a, b):
+    is_too_small = min(max(side.small_width_px, side.small_height_px) for side in (a, b)) < GLANCE_SIDE_PX
+    if not (is_too_small or agree_at_a_glance(a.glance, b.glance)):
         return []
     found = []
     for mirror in (False, True):
@@ -136,12 +137,10 @@ def keypoint_hypotheses(a: PreparedSide, b: PreparedSide) -> list[Alignment]:
     return found
 
 
-def _agree_at_a_glance(a: PreparedSide, b: PreparedSide) -> bool:
-    """Whether coarse keypoints leave any hope; True for pictures too small to have coarse ones."""
-    if min(max(side.small_width_px, side.small_height_px) for side in (a, b)) < GLANCE_SIDE_PX:
-        return True
+def agree_at_a_glance(a: Keypoints, b: Keypoints) -> bool:
+    """Whether coarse keypoints (`PreparedSide.glance`) leave any hope."""
     for mirror in (False, True):
-        source, target = _matched(a.glance, b.glance, GLANCE_PLACES, mirror=mirror)
+        source, target = _matched(a, b, GLANCE_PLACES, mirror=mirror)
         if len(source):
             _, inside = _similarity(source, target, GLANCE_ERROR_PX, GLANCE_ROUNDS)
             if _places(target[inside]) >= GLANCE_PLACES:

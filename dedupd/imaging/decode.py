@@ -20,8 +20,10 @@ from dedupd.imaging.formats import motion_bytes
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.metadata import capture_of, has_notes, xmp_rating
 from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
+from dedupd.imaging.prepared_side import PreparedSide
 from dedupd.imaging.quality import CodedJpeg, measure
 from dedupd.imaging.rgb import shrink_to_rgb, small_size, to_resizable
+from dedupd.imaging.sketch import sketch_of, with_sketch
 
 _LOOKED_AT_PX = 768  # side of the part in the middle whose own pixels are looked at
 PREVIEW_QUALITY = 88  # 4:2:0; about 25 kB for 384 × 288, and its errors stay under what verification looks for
@@ -54,7 +56,7 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
         quality=measure(pixels, middle, _coded(picture, jpeg), width_px * height_px),
         decoder=decoder,
         small=pixels,
-        preview=encode_preview(small),
+        preview=with_sketch(encode_preview(small), sketch_of(PreparedSide(pixels, width_px, height_px))),
         trailing_bytes=jpeg.trailing_bytes if jpeg else _motion_bytes(data, picture.format),
     )
 

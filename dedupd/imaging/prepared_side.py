@@ -23,10 +23,11 @@ MAX_KEYPOINTS = 500  # enough for a third of a frame to keep ~50 (measured on cr
 DETECT_SIDE_PX = 288  # long side at which keypoints are looked for: half the cost of 384, and refining follows anyway
 MIN_DETECT_SIDE_PX = 200  # smaller pictures are enlarged before keypoints are looked for
 GLANCE_SIDE_PX = 144  # long side at which keypoints are looked for at a glance: a third of the cost of 288
-MAX_GLANCE_KEYPOINTS = 300  # a picture has about a hundred at that size
+MAX_GLANCE_KEYPOINTS = 128  # a picture has about a hundred at that size
 MAX_TRIM = 0.42  # never take more than this share off one side (notes: pillar boxes of portrait screenshots)
 FLAT_RANGE_LEVELS = 25  # a line this even, 0 … 255, may be border
 SAME_BORDER_LEVELS = 10  # and within this of the outermost line
+_FIRST_LINES = 4
 
 BoxPx = tuple[int, int, int, int]  # left, top, right, bottom in small-image pixels, right and bottom exclusive
 
@@ -176,10 +177,18 @@ def _even_lines(lines: Floats, tolerated: float) -> int:
     if limit < 1:
         return 0
     border = float(np.median(lines[0]))
-    away = np.abs(lines[:limit] - border)
+    first, count = 0, _FIRST_LINES
+    while first < limit:  # few pictures have a border: a look at their first lines has to do
+        part = lines[first : min(first + count, limit)]
+        stops = np.flatnonzero(~_is_border(part, border, tolerated))
+        if len(stops):
+            return first + int(stops[0])
+        first, count = first + count, 2 * count
+    return limit
+
+
+def _is_border(lines: Floats, border: float, tolerated: float) -> npt.NDArray[np.bool_]:
+    away = np.abs(lines - border)
     if tolerated:
-        is_border = (away > SAME_BORDER_LEVELS).mean(axis=1) <= tolerated
-    else:
-        is_border = (np.ptp(lines[:limit], axis=1) <= FLAT_RANGE_LEVELS) & (away.mean(axis=1) <= SAME_BORDER_LEVELS)
-    stops = np.flatnonzero(~is_border)
-    return int(stops[0]) if len(stops) else limit
+        return np.asarray((away > SAME_BORDER_LEVELS).mean(axis=1) <= tolerated)
+    return np.asarray((np.ptp(lines, axis=1) <= FLAT_RANGE_LEVELS) & (away.mean(axis=1) <= SAME_BORDER_LEVELS))

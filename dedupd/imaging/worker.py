@@ -27,7 +27,7 @@ from dedupd.imaging import wire
 from dedupd.imaging.confinement import confine
 from dedupd.imaging.decode import decode, decode_preview
 from dedupd.imaging.digest import content_digest, pixel_digest
-from dedupd.imaging.evidence import compare_images, prepare
+from dedupd.imaging.evidence import NOTHING_FOUND, compare_images, prepare
 from dedupd.imaging.examine import examine
 from dedupd.imaging.fine_look import look_closely
 from dedupd.imaging.full_picture import decode_full
@@ -35,6 +35,7 @@ from dedupd.imaging.limits import MIB, DecodeLimits, UnreadableImageError
 from dedupd.imaging.picture import prepare_decoders
 from dedupd.imaging.prepared_side import PreparedSide
 from dedupd.imaging.render import render
+from dedupd.imaging.sketch import may_be_alike, sketch_in
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
 _OOM_SCORE_ADJ = 800  # the kernel takes a decoder before anything that matters
@@ -165,6 +166,9 @@ class Worker:
         )
 
     def _compare(self, request: wire.Compare) -> wire.Reply:
+        a, b = sketch_in(request.a.preview), sketch_in(request.b.preview)
+        if a is not None and b is not None and not may_be_alike(a, b):
+            return wire.Compared(NOTHING_FOUND)
         return wire.Compared(compare_images(self._prepared(request.a), self._prepared(request.b)))
 
     def _compare_fully(self, request: wire.CompareFully, fd: int) -> wire.Reply:
