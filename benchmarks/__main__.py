@@ -35,6 +35,7 @@ NAMES = (
     "embed",
     "soak",
     "idle",
+    "start",
     "confinement",
     "scale",
 )

@@ -4,7 +4,8 @@
 
 The library is made up: small files in folders of a hundred, each with a content of its own, vectors as the built-in
 descriptor makes them, and one verified pair for every five. Nothing is decoded; what the daemon holds is the same.
-Memory is the proportional set size of all processes, once the first scan is over. Reads and writes are what the kernel
+Memory is the proportional set size of all processes, some time after the first scan, when decode workers have gone to
+rest. Reads and writes are what the kernel
 counts for them at the disks (/proc/PID/io) between scans.
 """
 
@@ -43,8 +44,8 @@ from dedupd.daemon.build import stat_of
 from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.store import LmdbLibrary
 
-QUICK = ("--files", "2000", "--seconds", "20", "--settle", "20")
-PROMISE_MIB = 300
+QUICK = ("--files", "2000", "--seconds", "20")
+PROMISE_MIB = 143  # 150 MB
 A_FOLDER = 100
 A_COMMIT = 10_000
 VIEWS = 2  # stored vectors of a picture: the whole, and a trimmed view of most
@@ -55,7 +56,7 @@ SEED = 20260101
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--files", type=int, default=100_000, help="how many files and contents")
     parser.add_argument("--seconds", type=float, default=180.0, help="how long reads and writes are counted")
-    parser.add_argument("--settle", type=float, default=60.0, help="seconds before that, for what follows a scan")
+    parser.add_argument("--settle", type=float, default=75.0, help="seconds before that, for what follows a scan")
     parser.add_argument("--workers", type=int, default=0, help="decode workers; 0: one a core")
 
 
@@ -69,11 +70,11 @@ def run(arguments: argparse.Namespace) -> Result:
             while any(root.is_scanning or root.last_full_scan_at is None for root in status.roots):
                 status = daemon.wait_until_idle(files=arguments.files)
             looks = Looks(daemon.pid)
+            time.sleep(arguments.settle)
             memory = looks.now()
             own_mib = kib_of(f"/proc/{daemon.pid}/status", "VmRSS:") / 1024
             store_mib = mapped_mib(daemon.pid, "/data.mdb")
             private_mib = kib_of(f"/proc/{daemon.pid}/smaps_rollup", "Pss_Anon:") / 1024
-            time.sleep(arguments.settle)
             before = moved_bytes(daemon.pid)
             time.sleep(arguments.seconds)
             after = moved_bytes(daemon.pid)
@@ -99,10 +100,6 @@ def run(arguments: argparse.Namespace) -> Result:
 
 def make_library(state: Path, folder: Path, files: int, *, is_on_disk: bool = True) -> None:
     """A store that knows that many files, and the files; without them it is a library whose disk is not there."""
-    embedder = LocalEmbedder()
-    model = embedder.model
-    embedder.close()
-    rng = np.random.default_rng(SEED)
     if is_on_disk:
         folder.mkdir()
     library = LmdbLibrary(state)
@@ -119,8 +116,28 @@ def make_library(state: Path, folder: Path, files: int, *, is_on_disk: bool = Tr
                 added_at_ns=1,
             )
         )
-    for first in range(0, files, A_COMMIT):
-        numbers = range(first, min(files, first + A_COMMIT))
+    _fill(library, folder, range(files), is_on_disk=is_on_disk)
+    library.close()
+
+
+def add_files(state: Path, folder: Path, files: int) -> None:
+    """As many more in such a library without its files."""
+    library = LmdbLibrary(state)
+    with library.view() as view:
+        known = view.counts().contents
+    _fill(library, folder, range(known, known + files), is_on_disk=False)
+    library.close()
+
+
+def _fill(library: LmdbLibrary, folder: Path, files: range, *, is_on_disk: bool) -> None:
+    embedder = LocalEmbedder()
+    model = embedder.model
+    embedder.close()
+    with library.view() as view:
+        root = view.roots()[0].id
+    rng = np.random.default_rng((SEED, files.start))
+    for first in range(files.start, files.stop, A_COMMIT):
+        numbers = range(first, min(files.stop, first + A_COMMIT))
         vectors = rng.standard_normal((len(numbers), VIEWS, model.dim), dtype=np.float32)
         vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
         with library.transaction() as txn:
@@ -137,7 +154,6 @@ def make_library(state: Path, folder: Path, files: int, *, is_on_disk: bool = Tr
                 )
             for a, b in zip(known[::PAIRED], known[1::PAIRED], strict=False):
                 txn.put_edge(_edge(a, b))
-    library.close()
 
 
 def _put_on_disk(folder: Path, path: FilePath, number: int) -> FileStat:
@@ -223,7 +239,7 @@ def rows(result: Result) -> list[Row]:
     still = f"{result['read_bytes']:,} B read, {result['written_bytes']:,} B written"
     return [
         Row(
-            what=f"idle with {result['files']:,} files, daemon + {result['workers']} workers + watcher",
+            what=f"idle with {result['files']:,} files, daemon + decode workers + watcher",
             value=f"{memory['total']:.0f} MiB ({parts})",
         ),
         Row(

@@ -104,6 +104,10 @@ class Daemon:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def status(self) -> StatusMessage | None:
         """None while it does not answer yet; ends the benchmark if it never will."""
         if self._process.poll() is not None:

@@ -3,9 +3,10 @@
     python -m benchmarks.soak [--minutes 10] [--files 60] [--workers 1] [--json FILE]
 
 The same pictures come and go all the time, so that the library does not grow and a growth is the daemon's. Looks at all
-of its processes every few seconds; the first part is warming up. The slopes are those of the least squares line
-through the looks after it. Memory is what belongs to the processes alone (`Pss_Anon`): a library's pages count for less
-as soon as another program maps them, too.
+of its processes every few seconds; the first part is warming up. The slopes are those of the least squares line through
+the lowest look of each minute after it, as what waits to be collected is no growth, with the error that their scatter
+leaves. Memory is what belongs to a process alone (`Pss_Anon`): a library's pages count for less as soon as another
+program maps them, too. Decode workers come and go: what must be flat is the daemon.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.common import Result, Row, run_alone
-from benchmarks.memory import kib_of
+from benchmarks.memory import kib_of, role_of
 from benchmarks.pictures import make_scenes
 from benchmarks.processes import Daemon, descendants
 from dedupd.client.cleaning import CleaningClient
@@ -66,11 +67,18 @@ class Look:
     """What all processes of the daemon hold at one moment."""
 
     at_s: float
-    memory_mib: float
-    descriptors: int
+    memory_mib: float  # all of them
+    daemon_mib: float
+    workers_mib: float
+    watcher_mib: float
+    actor_mib: float
+    descriptors: int  # the daemon's
     threads: int
     processes: int
     store_mib: float
+
+
+FIGURES = tuple(field.name for field in fields(Look) if field.name != "at_s")
 
 
 class Trickle:
@@ -180,11 +188,10 @@ def run(arguments: argparse.Namespace) -> Result:
         "looks": len(flat),
         "first": asdict(flat[0]),
         "last": asdict(flat[-1]),
-        "slope_an_hour": {name: round(slope_an_hour(flat, name), 3) for name in asdict(flat[0]) if name != "at_s"},
+        "slope_an_hour": {name: [round(part, 3) for part in slope_an_hour(flat, name)] for name in FIGURES},
         "range": {
             name: [min(getattr(look, name) for look in flat), max(getattr(look, name) for look in flat)]
-            for name in asdict(flat[0])
-            if name != "at_s"
+            for name in FIGURES
         },
     }
 
@@ -204,36 +211,59 @@ def soak(daemon: Daemon, trickle: Trickle, for_s: float, state: Path) -> list[Lo
 
 
 def look_at(pid: int, at_s: float, state: Path) -> Look:
-    memory_kib = descriptors = threads = processes = 0
+    kib: Counter[str] = Counter()
+    processes = 0
     for each in descendants(pid):
         with contextlib.suppress(OSError):  # it ended between two reads
-            memory_kib += kib_of(f"/proc/{each}/smaps_rollup", "Pss_Anon:")
-            descriptors += len(list(Path(f"/proc/{each}/fd").iterdir()))
-            threads += len(list(Path(f"/proc/{each}/task").iterdir()))
+            kib["actor" if is_actor(each) else role_of(each)] += kib_of(f"/proc/{each}/smaps_rollup", "Pss_Anon:")
             processes += 1
     return Look(
         at_s=round(at_s, 1),
-        memory_mib=round(memory_kib / 1024, 1),
-        descriptors=descriptors,
-        threads=threads,
+        memory_mib=round(sum(kib.values()) / 1024, 1),
+        daemon_mib=round(kib["daemon"] / 1024, 1),
+        workers_mib=round(kib["workers"] / 1024, 1),
+        watcher_mib=round(kib["watcher"] / 1024, 1),
+        actor_mib=round(kib["actor"] / 1024, 1),
+        descriptors=len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        threads=len(list(Path(f"/proc/{pid}/task").iterdir())),
         processes=processes,
         store_mib=round((state / "library" / "data.mdb").stat().st_blocks * 512 / 2**20, 2),
     )
 
 
-def slope_an_hour(looks: Sequence[Look], name: str) -> float:
-    """Least squares: how much a figure grows in an hour."""
-    if len({look.at_s for look in looks}) < 2:
-        return 0.0
-    times = np.array([look.at_s for look in looks]) / 3600
-    return float(np.polyfit(times, [getattr(look, name) for look in looks], 1)[0])
+def is_actor(pid: int) -> bool:
+    return "actor" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
+def slope_an_hour(looks: Sequence[Look], name: str) -> tuple[float, float]:
+    """Least squares through the lowest look of each minute: how much a figure grows in an hour, and its standard error.
+
+    Fewer than three minutes say nothing: then all looks count.
+    """
+    lowest: dict[int, tuple[float, float]] = {}
+    for look in looks:
+        minute, value = int(look.at_s // 60), float(getattr(look, name))
+        if minute not in lowest or value < lowest[minute][1]:
+            lowest[minute] = (look.at_s, value)
+    points = list(lowest.values()) if len(lowest) > 2 else [(look.at_s, float(getattr(look, name))) for look in looks]
+    times, values = np.array(points).T
+    if len(points) < 3 or len(np.unique(times)) < 3:
+        return 0.0, 0.0
+    hours = times / 3600 - times.mean() / 3600
+    slope = float((hours * values).sum() / (hours**2).sum())
+    rest = values - values.mean() - slope * hours
+    return slope, float(np.sqrt((rest**2).sum() / (len(points) - 2) / (hours**2).sum()))
 
 
 def rows(result: Result) -> list[Row]:
     titles = {
-        "memory_mib": "memory, MiB",
-        "descriptors": "open descriptors",
-        "threads": "threads",
+        "daemon_mib": "the daemon's memory, MiB",
+        "workers_mib": "decode workers' memory, MiB",
+        "watcher_mib": "the watcher's memory, MiB",
+        "actor_mib": "the actor's memory, MiB",
+        "memory_mib": "memory of all, MiB",
+        "descriptors": "the daemon's open descriptors",
+        "threads": "the daemon's threads",
         "processes": "processes",
         "store_mib": "store on disk, MiB",
     }
@@ -245,8 +275,8 @@ def rows(result: Result) -> list[Row]:
 
 
 def _range_text(result: Result, name: str) -> str:
-    low, high = result["range"][name]
-    return f"{low:g} … {high:g}, {result['slope_an_hour'][name]:+.1f} an hour"
+    (low, high), (slope, error) = result["range"][name], result["slope_an_hour"][name]
+    return f"{low:g} … {high:g}, {slope:+.1f} ± {error:.1f} an hour"
 
 
 if __name__ == "__main__":
