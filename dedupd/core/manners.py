@@ -21,6 +21,7 @@ class HoldReason(StrEnum):
     PAUSED = "paused"  # a person said so
     QUIET = "quiet-hours"  # the configuration's hours
     BUSY = "busy"  # the machine has other work
+    SHARE = "share"  # what it may take of processor or disk is used up for the moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

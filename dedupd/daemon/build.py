@@ -21,11 +21,13 @@ from dedupd.core.manners import MannersRules
 from dedupd.core.ports import ChangeSource
 from dedupd.core.records import ContentId, FileStat, ModelTag
 from dedupd.core.settle import Settling
+from dedupd.core.shares import ShareRules
 from dedupd.daemon.further import MakeEmbedder, device_embedders, make_further
 from dedupd.daemon.grower import Grower
 from dedupd.daemon.log import fields
 from dedupd.daemon.memory import MemoryKeeper, ceiling_bytes
-from dedupd.daemon.pressure import pressure_now, rules_of
+from dedupd.daemon.pressure import pressure_now, rules_of, share_rules_of
+from dedupd.daemon.spending import spending_now
 from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.decoder_versions import decoder_versions
@@ -45,6 +47,7 @@ from dedupd.pipeline.manners import Manners
 from dedupd.pipeline.matcher import LibraryMatcher
 from dedupd.pipeline.rates import Rates
 from dedupd.pipeline.roots import RootBook
+from dedupd.pipeline.shares import Shares
 from dedupd.pipeline.similar import SimilarFinder
 from dedupd.pipeline.small_pictures import SmallPictures
 from dedupd.pipeline.stage import OnCrash, Stage, SystemClock
@@ -193,6 +196,12 @@ def build_engine(
         clock=clock,
         rules=MannersRules() if is_awaited else rules_of(settings.manners),
         pressure=pressure_now,
+        shares=Shares(
+            clock=clock,
+            rules=ShareRules() if is_awaited else share_rules_of(settings.manners),
+            spending=spending_now,
+            cores=len(os.sched_getaffinity(0)),
+        ),
         heeds_pause=not is_awaited,
     )
     workers = settings.decode.workers or len(os.sched_getaffinity(0))

@@ -12,6 +12,7 @@ import platform
 from pathlib import Path
 
 from dedupd.core.manners import MannersRules, Pressure, quiet_hours
+from dedupd.core.shares import ShareRules
 from dedupd.daemon.log import fields
 from dedupd.settings.schema import Manners
 
@@ -43,6 +44,11 @@ def rules_of(settings: Manners) -> MannersRules:
         memory_pressure=settings.max_memory_pressure,
         load=settings.max_load,
     )
+
+
+def share_rules_of(settings: Manners) -> ShareRules:
+    """What the configuration lets the backlog take."""
+    return ShareRules(cpu_percent=settings.cpu_share, read_bytes_per_s=settings.read_mb_per_s * 1e6)
 
 
 def step_back(settings: Manners) -> None:

@@ -33,7 +33,7 @@ from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.further import MakeEmbedder
 from dedupd.daemon.log import fields
 from dedupd.daemon.memory import ceiling_bytes
-from dedupd.daemon.pressure import rules_of, step_back
+from dedupd.daemon.pressure import rules_of, share_rules_of, step_back
 from dedupd.daemon.reports import EngineReports
 from dedupd.daemon.schedule import make_schedule
 from dedupd.daemon.sd_notify import Notifier
@@ -211,7 +211,7 @@ class Service:
         before, after = engine.settings.manners, settings.manners
         if (before.nice, before.idle_io) != (after.nice, after.idle_io):
             _log.warning("config.needs-restart %s", fields(setting="manners.nice, manners.idle_io"))
-        engine.manners.configure(rules_of(settings.manners))
+        engine.manners.configure(rules_of(settings.manners), share_rules_of(settings.manners))
         engine.memory.configure(ceiling_bytes(settings.limits.memory_mb))
         engine.settings = settings
         _log.info("config.reloaded %s", fields(roots=len(roots)))

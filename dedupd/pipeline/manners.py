@@ -14,6 +14,8 @@ from dedupd.core.events import PauseChanged
 from dedupd.core.manners import FOREVER_NS, Hold, HoldReason, MannersRules, Pressure, hold_now
 from dedupd.core.ports import Library
 from dedupd.core.records import Sequence
+from dedupd.core.shares import ShareRules
+from dedupd.pipeline.shares import Shares
 from dedupd.pipeline.stage import Clock
 
 _LOOK_EVERY_S = 1.0
@@ -31,6 +33,7 @@ class Manners:
         rules: MannersRules,
         pressure: Callable[[], Pressure],
         minute_of: Callable[[int], int] | None = None,
+        shares: Shares | None = None,
         heeds_pause: bool = True,
     ) -> None:
         """Hand it its collaborators.
@@ -41,6 +44,7 @@ class Manners:
             rules: the configuration's.
             pressure: how busy the machine is.
             minute_of: the minute of the local day at a CLOCK_REALTIME; None: as the system has it.
+            shares: what the backlog may take of processor and disk; None: all.
             heeds_pause: False where somebody waits for the work: a pause stays, for the next daemon.
         """
         self._library = library
@@ -48,34 +52,41 @@ class Manners:
         self._rules = rules
         self._pressure = pressure
         self._minute_of = minute_of or _local_minute
+        self._shares = shares
         self._lock = threading.RLock()
         self._look_at_s = 0.0
         self._hold: Hold | None = None
         with library.view() as view:
             self._until_ns = int(view.cursor(_CURSOR)) if heeds_pause else 0
 
-    def configure(self, rules: MannersRules) -> None:
+    def configure(self, rules: MannersRules, shares: ShareRules) -> None:
         """Go by other rules from now on."""
         with self._lock:
             self._rules = rules
             self._look_at_s = 0.0
+        if self._shares is not None:
+            self._shares.configure(shares)
 
     def allow_backlog(self) -> bool:
         """Whether work that nobody waits for may go on."""
-        return self.hold() is None
+        return self._hold_by_rules() is None and (self._shares is None or self._shares.allow())
 
     def allow_arrivals(self) -> bool:
         """Whether what has just arrived may be read."""
-        hold = self.hold()
+        hold = self._hold_by_rules()
         return hold is None or not hold.holds_arrivals
 
     def allow_scans(self) -> bool:
         """Whether scans by the clock may wake the disks; a busy machine does not keep them off."""
-        hold = self.hold()
+        hold = self._hold_by_rules()
         return hold is None or hold.reason is HoldReason.BUSY
 
     def hold(self) -> Hold | None:
-        """Why the backlog waits, None if it does not; looked at once a second."""
+        """Why the backlog waits, None if it does not."""
+        return self._hold_by_rules() or (None if self._shares is None else self._shares.hold())
+
+    def _hold_by_rules(self) -> Hold | None:
+        """The same but for its share; looked at once a second."""
         with self._lock:
             now_s = self._clock.monotonic_s()
             if now_s >= self._look_at_s:

@@ -78,7 +78,7 @@ class GenerationMessage(Struct, frozen=True, kw_only=True):
 class HoldMessage(Struct, frozen=True, kw_only=True):
     """Why the backlog waits."""
 
-    reason: str  # "paused", "quiet-hours", "busy"
+    reason: str  # "paused", "quiet-hours", "busy", "share"
     words: str
     until: str | None  # of a pause that ends by itself
 

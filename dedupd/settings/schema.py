@@ -79,6 +79,8 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_io_pressure: _Percent = 0.0
     max_memory_pressure: _Percent = 20.0
     max_load: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0  # load average of a minute, a core
+    cpu_share: _Percent = 0.0  # of all cores, for the backlog
+    read_mb_per_s: Annotated[float, msgspec.Meta(ge=0, le=100_000)] = 0.0  # from disks, for the backlog
     nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0  # added to the daemon's; decode workers add 10 more
     idle_io: bool = False  # use the disk only when nobody else does
 

@@ -8,6 +8,7 @@ from PIL import Image
 from dedupd.core.events import PauseChanged
 from dedupd.core.manners import HoldReason, MannersRules, Pressure, quiet_hours
 from dedupd.core.records import FilePath, RootId
+from dedupd.core.shares import ShareRules
 from dedupd.daemon.build import build_engine
 from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.no_changes import NoChanges
@@ -101,7 +102,7 @@ def test_pressure_is_looked_at_once_a_second_and_only_where_a_limit_is_set(libra
 def test_new_rules_count_at_once(library, clock):
     asked = manners(library, clock, minute_of=lambda _ns: 0)
     assert asked.allow_backlog()
-    asked.configure(MannersRules(quiet=(quiet_hours("23:00-01:00"),), quiet_arrivals=False))
+    asked.configure(MannersRules(quiet=(quiet_hours("23:00-01:00"),), quiet_arrivals=False), ShareRules())
     assert not asked.allow_backlog()
     assert not asked.allow_arrivals()
 
