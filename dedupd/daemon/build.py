@@ -32,7 +32,7 @@ from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.decoder_versions import decoder_versions
 from dedupd.imaging.limits import MIB, DecodeLimits
-from dedupd.index.catch_up import OpenedIndex, generation_vectors_of, open_index, save_snapshot
+from dedupd.index.catch_up import OpenedIndex, fill_index, generation_vectors_of, open_index, save_snapshot
 from dedupd.index.faiss_index import FaissIndex
 from dedupd.pipeline.compare import Comparer
 from dedupd.pipeline.describe import Describe
@@ -58,6 +58,7 @@ from dedupd.store import DiskPreviewCache, LmdbLibrary
 _log = logging.getLogger(__name__)
 
 _MEGAPIXEL = 1_000_000
+_FILL_LATER_FROM = 50_000  # contents; half a second
 
 
 @dataclass(slots=True)
@@ -98,6 +99,8 @@ class Engine:
         self.roots.configure([os.fsencode(path) for path in root_paths])
         if again := retry_after_upgrade(self.library, decoder_versions(_limits(self.settings.decode))):
             _log.info("decode.changed %s", fields(tried_again=again))
+        if not self.opened.is_whole:
+            self.link.before_all(self._fill_index)
         self.link.start()
         self.describe.start()
         self.changes.start(self.roots.watched())
@@ -125,6 +128,13 @@ class Engine:
             embedder.close()
         self.library.close()
 
+    def _fill_index(self, goes_on: Callable[[], bool]) -> None:
+        """Read the index from the store, in the link thread: nothing else changes it meanwhile."""
+        filled = fill_index(self.opened, self.library, goes_on)
+        if filled is not None:
+            self.opened = filled
+            _log.info("index.filled %s", fields(contents=len(filled.index)))
+
     def save_snapshot(self) -> None:
         """Have the link thread write the index's snapshot between two batches."""
         self.link.between_batches(self._save_snapshot)
@@ -134,7 +144,7 @@ class Engine:
             sequence = view.sequence()
             changes = view.vector_changes(self.opened.sequence) or ()
             removed = [change.content for change in changes if change.is_removal]
-        if sequence == self.opened.sequence:
+        if sequence == self.opened.sequence and self.opened.origin == "snapshot":
             return
         # Contents are swept by another thread, which may not have told the link stage of the last ones yet; the log
         # up to the sequence names them. Ids are never used again, so removing one twice does no harm.
@@ -158,6 +168,7 @@ def build_engine(
     make_embedder: MakeEmbedder | None = None,
     *,
     is_awaited: bool = False,
+    fill_later_from: int = _FILL_LATER_FROM,
 ) -> Engine:
     """Make every part of the engine; nothing runs yet but the decode workers' threads.
 
@@ -168,6 +179,7 @@ def build_engine(
         on_crash: told when a stage ends by an error.
         make_embedder: makes the models beside the built-in descriptor; None: from disk, on the devices at hand.
         is_awaited: whether somebody waits for the end: then nothing holds the backlog up.
+        fill_later_from: contents from which an index that must be made anew is filled while questions are answered.
 
     Raises:
         StopError: the state directory or a model cannot be used; the message says why.
@@ -187,7 +199,8 @@ def build_engine(
     groups = GroupBook(library)
     with ThreadPoolExecutor(1, "groups") as beside:
         loaded = beside.submit(groups.load)  # Python, while the index is read and checked by libraries
-        opened = open_index(state_dir / "index", embedder.model, library)
+        later_from = None if is_awaited else fill_later_from
+        opened = open_index(state_dir / "index", embedder.model, library, fill_later_from=later_from)
         _log.info("index.open %s", fields(origin=opened.origin, contents=len(opened.index)))
         loaded.result()
     rates = Rates()

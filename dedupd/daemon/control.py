@@ -14,6 +14,7 @@ from dedupd.core.records import RootId, RootState
 from dedupd.core.wording import path_words
 from dedupd.daemon.build import Engine
 from dedupd.daemon.doctor import clock_offset_s, examine
+from dedupd.index.catch_up import OpenedIndex
 
 
 class DaemonControl:
@@ -63,7 +64,11 @@ class DaemonControl:
             compared_total=engine.rates.compared_total,
             images_per_s=engine.rates.images_per_s(now_s),
             eta_s=None if scanning else engine.rates.eta_s(pending, now_s),
-            degraded=(*_complaints(roots), *_model_complaints(generations), *filter(None, [memory.trouble])),
+            degraded=(
+                *_complaints(roots),
+                *_model_complaints(generations),
+                *filter(None, [memory.trouble, _index_complaint(engine.opened, counts)]),
+            ),
             workers=engine.workers,
             index_kind=engine.opened.index.kind,
             indexed=len(engine.opened.index),
@@ -126,6 +131,8 @@ class DaemonControl:
     def _activity(self, counts: Counts, *, is_scanning: bool) -> Activity:
         if self._stopping.is_set():
             return Activity.STOPPING
+        if not self._engine.opened.is_whole:
+            return Activity.STARTING
         if is_scanning:
             return Activity.SCANNING
         is_idle = self._engine.describe.is_idle and self._engine.intake.is_idle and not counts.contents_unlinked
@@ -140,6 +147,17 @@ def _complaints(roots: Sequence[RootProgress]) -> list[str]:
         if root.health and root.health.message and root.health.state in {WatchState.PARTIAL, WatchState.FAILED}:
             complaints.append(root.health.message)
     return complaints
+
+
+def _index_complaint(opened: OpenedIndex, counts: Counts) -> str:
+    """That the index does not hold everything yet; "": it does."""
+    if opened.is_whole:
+        return ""
+    linked = counts.contents - counts.contents_unlinked
+    return (
+        f"the index is being made anew, {len(opened.index):,} of {linked:,} pictures are in it: until then only equal "
+        "bytes are found for sure, and what arrives is compared later. It ends by itself"
+    )
 
 
 def _model_complaints(generations: Sequence[GenerationProgress]) -> list[str]:

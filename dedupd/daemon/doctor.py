@@ -28,7 +28,7 @@ from dedupd.core.examination import (
     examine_open_files,
     examine_watches,
 )
-from dedupd.core.ports import Progress
+from dedupd.core.ports import Activity, Progress
 from dedupd.core.wording import path_words
 from dedupd.settings.schema import Settings
 from dedupd.store.state_directory import check_filesystem
@@ -160,7 +160,8 @@ def _actor(settings: Settings) -> Finding:
 def _standing(progress: Progress) -> Iterator[Finding]:
     """What only the running daemon knows."""
     counts = progress.counts
-    yield examine_index(indexed=progress.indexed, linked=counts.contents - counts.contents_unlinked)
+    if progress.activity is not Activity.STARTING:  # else what is degraded says it
+        yield examine_index(indexed=progress.indexed, linked=counts.contents - counts.contents_unlinked)
     if progress.memory is not None:
         yield examine_memory(progress.memory)
     for generation in progress.generations:

@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 _RETRY_EVERY_S = 30
 _HOUSEKEEPING_EVERY_S = 3600
+_FIRST_HOUSEKEEPING_S = (
+    600  # an index that was made anew, and groups after a first scan, take twice the memory until then
+)
 _SNAPSHOT_EVERY_S = 900
 _SCAN_JITTER = 0.25  # of the interval, so that two boxes on one NAS do not scan in step
 
@@ -49,7 +52,7 @@ def make_schedule(engine: Engine, clean_up: CleanUp, on_crash: OnCrash) -> Backg
     rescan_s = settings.watch.rescan_every_s
     add("rescan", rescan_s, lambda: _rescan(engine), jitter_s=_SCAN_JITTER * rescan_s)
     add("retry", _RETRY_EVERY_S, lambda: _retry(engine))
-    add("housekeeping", _HOUSEKEEPING_EVERY_S, lambda: tidy(engine))
+    add("housekeeping", _HOUSEKEEPING_EVERY_S, lambda: tidy(engine), first_s=_FIRST_HOUSEKEEPING_S)
     add("snapshot", _SNAPSHOT_EVERY_S, engine.save_snapshot)
     add("clean-up", settings.cleanup.auto_every_h * 3600, clean_up.work_by_the_clock)
     add("clean-up news", _HOUSEKEEPING_EVERY_S, clean_up.catch_up, first_s=0.0)

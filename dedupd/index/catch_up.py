@@ -1,13 +1,15 @@
 """The index at start: the snapshot brought up to the store's present, or everything read anew.
 
-Does not run while the daemon works, and never writes to the store. Reads the change log in short views, so that
+Never writes to the store. Reading anew may be left for later: then the index answers from what it has so far, while
+nothing else changes it. Reads the change log in short views, so that
 none keeps old pages alive for long.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Sequence_
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -27,23 +29,32 @@ class OpenedIndex:
     index: FaissIndex
     sequence: Sequence  # the store's sequence that it holds
     origin: str  # "snapshot", "snapshot+12" (changes replayed) or "rebuilt: <reason>"
+    is_whole: bool = True  # False: it is empty still, `fill_index` reads it from the store
 
 
-def open_index(directory: Path, model: Model, library: Library, *, exact_below: int = EXACT_BELOW) -> OpenedIndex:
+def open_index(
+    directory: Path,
+    model: Model,
+    library: Library,
+    *,
+    exact_below: int = EXACT_BELOW,
+    fill_later_from: int | None = None,
+) -> OpenedIndex:
     """The index of a model, from its snapshot in `directory` or from the store's vectors.
 
     Whatever is wrong with the snapshot, the result holds exactly the linked contents of the store at `sequence`. It
     may be due to grow; that takes seconds to minutes and is left to the caller's own time (`grow_if_due`).
+    Where it must be made anew and the store has `fill_later_from` contents or more, it is empty and not whole.
     """
     with library.view() as view:
         newest = view.sequence()
     snapshot = read_snapshot(directory, model, newest)
     if isinstance(snapshot, str):
-        return _rebuilt(model, library, exact_below, snapshot)
+        return _anew(model, library, exact_below, snapshot, fill_later_from)
     index = FaissIndex(model.dim, stored_vectors_of(library), exact_below=exact_below, held=snapshot.held)
     caught_up = _replayed(index, library, snapshot.sequence)
     if isinstance(caught_up, str):
-        return _rebuilt(model, library, exact_below, caught_up)
+        return _anew(model, library, exact_below, caught_up, fill_later_from)
     sequence, changes = caught_up
     return OpenedIndex(index=index, sequence=sequence, origin=f"snapshot+{changes}" if changes else "snapshot")
 
@@ -111,12 +122,32 @@ def _apply(index: FaissIndex, view: LibraryView, last_is_removal: dict[ContentId
     index.add(list(present), list(present.values()))
 
 
-def _rebuilt(model: Model, library: Library, exact_below: int, reason: str) -> OpenedIndex:
-    """Read every linked content in one view: a consistent look, about 3 s for a million."""
-    index = FaissIndex(model.dim, stored_vectors_of(library), exact_below=exact_below)
+def _anew(model: Model, library: Library, exact_below: int, reason: str, fill_later_from: int | None) -> OpenedIndex:
+    with library.view() as view:
+        is_for_later = fill_later_from is not None and view.counts().contents >= fill_later_from
+        sequence = view.sequence()
+    empty = OpenedIndex(
+        index=FaissIndex(model.dim, stored_vectors_of(library), exact_below=exact_below),
+        sequence=sequence,
+        origin=f"rebuilt: {reason}",
+        is_whole=False,
+    )
+    filled = empty if is_for_later else fill_index(empty, library)
+    assert filled is not None
+    return filled
+
+
+def fill_index(opened: OpenedIndex, library: Library, goes_on: Callable[[], bool] = lambda: True) -> OpenedIndex | None:
+    """Read every linked content in one view: a consistent look, some 10 s for a million; None: it was stopped.
+
+    From the thread that changes the index, before any change. What is removed from the store meanwhile must be removed
+    from the index afterwards.
+    """
     with library.view() as view:
         sequence = view.sequence()
         everything = view.all_vectors()
         while chunk := dict(islice(everything, CHUNK)):
-            index.add(list(chunk), list(chunk.values()))
-    return OpenedIndex(index=index, sequence=sequence, origin=f"rebuilt: {reason}")
+            if not goes_on():
+                return None
+            opened.index.add(list(chunk), list(chunk.values()))
+    return replace(opened, sequence=sequence, is_whole=True)

@@ -74,6 +74,7 @@ class Link(Stage):
         self._teller = Teller(clock, groups.ties)
         self._removed: set[ContentId] = set()
         self._asked: deque[Callable[[], None]] = deque()
+        self._first: list[Callable[[Callable[[], bool]], None]] = []
         self._lock = threading.Lock()
         self._unlinked = 0
         self._refused: set[Pair] = set()  # looked at, and no pair: others that ask for them get no second look
@@ -100,6 +101,10 @@ class Link(Stage):
         self._asked.append(work)
         self._wake()
 
+    def before_all(self, work: Callable[[Callable[[], bool]], None]) -> None:
+        """Run something in this thread before the first batch; it gets whether to go on. Only before `start`."""
+        self._first.append(work)
+
     def has_room(self) -> bool:
         """Whether the backlog may go on being described."""
         return self._unlinked < _ROOM
@@ -115,6 +120,8 @@ class Link(Stage):
     def _prepare(self) -> None:
         with self._library.view() as view:
             self._unlinked = view.counts().contents_unlinked
+        for work in self._first:
+            work(self._goes_on)
         self._news.set()
 
     def _step(self) -> None:

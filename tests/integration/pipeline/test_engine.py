@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dedupd.core.errors import ConfigError
-from dedupd.core.ports import Model
+from dedupd.core.ports import Activity, Model
 from dedupd.core.records import DUPLICATE_RELATIONS, FileStage, ModelTag, RootState
 from dedupd.daemon.build import build_engine
 from dedupd.daemon.control import DaemonControl
@@ -50,10 +50,10 @@ def wait_for(condition, what):
 def make_engine(tmp_path):
     made = []
 
-    def make():
+    def make(**options):
         crashes = CrashBox()
         settings = Settings(decode=Decode(workers=1))
-        engine = build_engine(settings, tmp_path / "state", lambda _ignore: NoChanges(), crashes.report)
+        engine = build_engine(settings, tmp_path / "state", lambda _ignore: NoChanges(), crashes.report, **options)
         made.append((engine, crashes))
         return engine
 
@@ -113,6 +113,53 @@ def test_waiting_for_a_root_that_is_away_looks_up_little(make_engine, tmp_path, 
     looks = time.monotonic() - began_s + 2  # one a second, one for the notice
     assert 1 <= len(looked_up) <= 3 * looks  # each tries 256, 1,024 and 4,096 files, as none of the 2,000 may be read
     assert pending(engine) == 2000
+
+
+def test_an_index_that_is_made_anew_answers_from_what_it_has_and_says_so(make_engine, tmp_path):
+    photos = tmp_path / "photos"
+    save_pictures(photos, 4)
+    first = make_engine()
+    first.start([photos])
+    wait_for(lambda: len(first.opened.index) == 4, "all of them in the index")
+    stop_in_time(first)
+
+    engine = make_engine(fill_later_from=1)
+    control = DaemonControl(engine)
+    before = control.progress()
+    assert before.activity is Activity.STARTING
+    assert before.indexed == 0
+    [complaint] = before.degraded
+    assert "0 of 4 pictures" in complaint
+    assert [finding.subject for finding in control.examine() if finding.verdict == "warning"].count("index") == 0
+    with engine.library.view() as view:
+        copy = next(view.contents())
+    assert engine.groups.holding(copy.id) is None, "groups are answered meanwhile"
+
+    again = photos / "again.jpg"
+    with Image.open(photos / "000.jpg") as image:
+        image.save(again, quality=70)
+    os.utime(again, (time.time() - 3600,) * 2)
+    engine.start([photos])
+    wait_for(lambda: control.progress().counts.edges == 1, "the copy that came meanwhile")
+    after = control.progress()
+    assert (after.indexed, after.degraded) == (5, ())
+    wait_for(lambda: control.progress().activity is Activity.IDLE, "rest")
+
+
+def test_an_index_that_was_made_anew_is_kept_though_nothing_changed_since(make_engine, tmp_path):
+    photos = tmp_path / "photos"
+    save_pictures(photos, 2)
+    first = make_engine()
+    first.start([photos])
+    wait_for(lambda: len(first.opened.index) == 2, "all of them in the index")
+    stop_in_time(first)
+    engine = make_engine()
+    assert engine.opened.origin.startswith("rebuilt")
+    engine.save_snapshot()
+    engine.link.start()
+    wait_for(lambda: engine.opened.origin == "snapshot", "the snapshot")
+    stop_in_time(engine)
+    assert make_engine().opened.origin == "snapshot"
 
 
 class NoModel:
