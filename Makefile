@@ -59,7 +59,8 @@ $(VENV)/fuzz.stamp: $(VENV)/dev.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	touch $@
 
-# Fuzzes each parser of bytes that others write, FUZZ_SECONDS each. Findings end up in build/fuzz.
+# Fuzzes each parser of bytes that others write, and decode workers with damaged pictures, FUZZ_SECONDS each. Findings end
+# up in build/fuzz.
 fuzz: $(VENV)/fuzz.stamp
 	PYTHONPATH=tests:. $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 BUILD = Path("build/fuzz")
 _INPUT_S = 10  # one input that takes longer is a finding
 _MEMORY_MB = 2048
+PICTURES = "pictures"  # by its own mutator, through a decode worker's process
 
 
 def main() -> int:
@@ -27,7 +28,10 @@ def main() -> int:
     from fuzz.targets import TARGETS
 
     found = []
-    for name in arguments.targets or TARGETS:
+    for name in arguments.targets or [*TARGETS, PICTURES]:
+        if name == PICTURES:
+            found += [PICTURES] * bool(fuzz_pictures(arguments.seconds))
+            continue
         learned = BUILD / name
         learned.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate([*TARGETS[name].seeds, *TARGETS[name].found(name)]):
@@ -54,6 +58,15 @@ def main() -> int:
     if found:
         print(f"FOUND: {', '.join(found)}; the inputs are {BUILD}/TARGET-*", flush=True)
     return 1 if found else 0
+
+
+def fuzz_pictures(seconds: int) -> int:
+    """How many pictures a decode worker did not answer as it should."""
+    from fuzz.pictures import fuzz
+
+    BUILD.mkdir(parents=True, exist_ok=True)
+    print(f"{PICTURES}: {seconds} s", flush=True)
+    return fuzz(seconds, BUILD / f"{PICTURES}-", lambda line: print(f"  {line}", flush=True))
 
 
 def run_one(name: str, options: list[str]) -> None:
