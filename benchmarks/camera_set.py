@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from benchmarks.pictures import save_aged
+from benchmarks.pictures import age, save_aged
 
 SUFFIXES = frozenset({".jpg", ".jpeg"})  # what draft() can scale
 BLOCK_PX = 16  # of a JPEG with halved chroma
@@ -38,6 +39,25 @@ _SUBSAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # Pillow's numbers, by the fir
 
 def jpegs_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def camera_pictures(data: Path, folder: Path, count: int) -> list[Path]:
+    """The first `count` JPEGs of `data`, in a folder of our own; made of them where it holds fewer."""
+    sources = jpegs_in(data)
+    if len(sources) < count:
+        return make_camera_set(data, folder, count)
+    return [put(path, folder / f"{number:05}{path.suffix}") for number, path in enumerate(sources[:count])]
+
+
+def put(source: Path, target: Path) -> Path:
+    """Have a file in another place too, old enough to have settled; by a hard link where that can be had."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another filesystem
+        shutil.copyfile(source, target)
+    age(target)
+    return target
 
 
 def make_camera_set(data: Path, folder: Path, count: int) -> list[Path]:

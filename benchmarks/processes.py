@@ -43,6 +43,10 @@ class Scan:
     read: int  # files
     decoded: int  # pictures
     compared: int  # pairs looked at
+    threads_cpu_s: dict[str, float]  # of the process, by the name of a stage, a pool or a thread
+    jobs_cpu_s: dict[str, float]  # of the decode workers' main threads, by kind of job
+    jobs: dict[str, int]
+    workers_started_cpu_s: float
     report: dict[str, Any]
 
 
