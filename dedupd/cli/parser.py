@@ -16,6 +16,7 @@ from dedupd.cli.arguments import (
     span_s,
 )
 from dedupd.cli.cleanup_parser import add_cleanup
+from dedupd.protocol.names import PROBLEM_CODES
 
 _EXIT_CODES = """\
 exit codes:
@@ -75,9 +76,13 @@ def _add_answers(commands: Commands) -> None:
     add_relation(groups, "edited")
     show = add_command(commands, "show", "one group with all its files", "dedupctl show 4711", module="groups")
     show.add_argument("group", type=number, metavar="GROUP", help="its number, or that of any content in it")
-    add_command(
-        commands, "problems", "files that are not indexed, and why", "dedupctl problems\ndedupctl problems --json"
+    problems = add_command(
+        commands,
+        "problems",
+        "files that are not indexed, why, and what helps",
+        "dedupctl problems\ndedupctl problems --code no-permission\ndedupctl problems --json",
     )
+    problems.add_argument("--code", choices=PROBLEM_CODES, metavar="CODE", help="only those of this kind")
     events = add_command(
         commands,
         "events",

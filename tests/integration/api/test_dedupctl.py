@@ -85,7 +85,12 @@ def test_json_is_one_document_as_described(shared_album, shared_dedupctl, argume
                 "a/one link.jpg",
             ],
         ),
-        (["problems"], ["damaged", "the decoder refused it", "broken.jpg"]),
+        (
+            ["problems"],
+            ["damaged", "the decoder refused it", "broken.jpg", "1 file is not indexed", "look for a backup"],
+        ),
+        (["problems", "--code", "damaged"], ["broken.jpg"]),
+        (["problems", "--code", "empty"], ["No file is not indexed for this reason: empty"]),
         (["roots"], ["online", "offline", "partial", "photos"]),
         (
             ["explain", "content:1", "content:2"],
