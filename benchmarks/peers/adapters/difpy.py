@@ -25,4 +25,4 @@ def groups(folder: Path, setting: str, workers: int) -> list[list[str]]:
     found = difPy.search(
         built, similarity=setting, same_dim=setting == "duplicates", show_progress=False, processes=workers
     )
-    return [[str(first), str(other[0])] for first, others in found.result.items() for other in others]
+    return [[str(first), *(str(other[0]) for other in others)] for first, others in found.result.items()]
