@@ -24,6 +24,7 @@ CALM_LEVELS = 25.0  # standard deviation at a quarter of the size, up to which a
 # Camera JPEGs have 0.4 … 1.6 levels of grain in calm places; compression at quality 70 leaves half, at 50 a fifth.
 GRAINY_LEVELS = 0.5  # standard deviation from which there is grain
 SAME_GRAIN_RATIO = 1.3  # of the two standard deviations; more, and one was denoised, compressed or given noise
+_NOT_MOVED = np.array([[1.0, 0, 0], [0, 1, 0]])
 LOWER_QUARTILE = 25  # texture that noise reduction left correlates in two exposures too, in some places
 
 
@@ -82,6 +83,10 @@ def _luma(colour: Pixels) -> Floats:
 
 def _moved_tile(finer: Pixels, to_coarser: Doubles, back: Doubles, left: int, top: int) -> Floats | None:
     """The finer picture's luma where a tile of the coarser lies, in the coarser's pixels; None at its rim."""
+    if np.allclose(to_coarser, _NOT_MOVED, rtol=0, atol=1e-6):  # saved again in its own size, as most copies
+        last = min(finer.shape[0] - top, finer.shape[1] - left)
+        is_inside = min(left, top) >= RIM_PX and last >= TILE_PX + RIM_PX
+        return _luma(finer[top : top + TILE_PX, left : left + TILE_PX]) if is_inside else None
     near, far = -RIM_PX, TILE_PX + RIM_PX
     corners = np.array([[left + x, top + y] for x in (near, far) for y in (near, far)], np.float64)
     source = corners @ back[:, :2].T + back[:, 2]
