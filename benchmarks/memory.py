@@ -2,11 +2,12 @@
 
 Half of the pictures that are made are smaller copies of the others, so that workers compare as well as decode.
 
-    python -m benchmarks.memory [--data DIR] [--files 60] [--workers 0] [--json FILE]
+    python -m benchmarks.memory [--data DIR] [--files 60] [--workers 0] [--ceiling MIB] [--json FILE]
 
 Sums the proportional set size of all processes (/proc/PID/smaps_rollup), which counts a shared page once. The peak is
 the largest sum seen at looks about 0.2 s apart; `peak_each` adds up each process's own highest resident size (VmHWM),
-a bound that no look can miss, with shared pages counted several times.
+a bound that no look can miss, with shared pages counted several times. With --ceiling dedupd is told to hold that
+many MiB; what it counts for that (memory that is the processes' own) is looked at as well.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from benchmarks.common import Result, Row, run_alone
 from benchmarks.pictures import CAMERA_PX, make_scenes, save_aged
-from benchmarks.processes import descendants, running
+from benchmarks.processes import Daemon, descendants
 
 QUICK = ("--files", "24")
 LOOK_EVERY_S = 0.2
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder to watch (default: pictures are made)")
     parser.add_argument("--files", type=int, default=60, help="how many pictures are made")
     parser.add_argument("--workers", type=int, default=0, help="decode workers; 0: one a core")
+    parser.add_argument("--ceiling", type=int, default=0, metavar="MIB", help="limits.memory_mb")
 
 
 class Looks:
@@ -45,6 +48,7 @@ class Looks:
         self._next_s = 0.0
         self.highest: dict[str, float] = {"total": 0.0}  # MiB by role, at the look with the largest total
         self.own_peaks: dict[int, float] = {}  # MiB by process
+        self.anonymous: list[float] = []  # MiB of all processes, at each look
 
     def look(self) -> None:
         """Called as often as one likes; looks at most every LOOK_EVERY_S."""
@@ -52,8 +56,16 @@ class Looks:
             return
         self._next_s = time.monotonic() + LOOK_EVERY_S
         now = self.now()
+        self.anonymous.append(self._anonymous_mib())
         if now["total"] > self.highest["total"]:
             self.highest = now
+
+    def _anonymous_mib(self) -> float:
+        kib = 0
+        for pid in descendants(self._pid):
+            with contextlib.suppress(OSError):
+                kib += sum(kib_of(f"/proc/{pid}/status", name) for name in ("RssAnon:", "RssShmem:"))
+        return kib / 1024
 
     def now(self) -> dict[str, float]:
         by_role = {"daemon": 0.0, "workers": 0.0, "watcher": 0.0}
@@ -71,7 +83,10 @@ def run(arguments: argparse.Namespace) -> Result:
         if folder is None:
             folder, files = home / "photos", arguments.files
             make_library(folder, files)
-        with running(home, folder, workers=arguments.workers) as daemon:
+        settings = f"[limits]\nmemory_mb = {arguments.ceiling}\n" if arguments.ceiling else ""
+        with contextlib.ExitStack() as stack:
+            daemon = Daemon(home, folder, workers=arguments.workers, settings=settings)
+            stack.callback(daemon.stop)
             looks = Looks(daemon.pid)
             status = daemon.wait_until_idle(files=files, look=looks.look)
             idle = []
@@ -86,6 +101,12 @@ def run(arguments: argparse.Namespace) -> Result:
         "cores": len(os.sched_getaffinity(0)),
         "peak_mib": rounded(looks.highest),
         "idle_mib": rounded(idle[len(idle) // 2]),
+        "ceiling_mib": arguments.ceiling,
+        "anonymous_peak_mib": round(max(looks.anonymous), 1),
+        "anonymous_median_mib": round(float(np.median(looks.anonymous)), 1),
+        "over_ceiling_share": round(
+            sum(each > arguments.ceiling for each in looks.anonymous) / len(looks.anonymous), 3
+        ),
         "peak_each_mib": round(sum(looks.own_peaks.values()), 1),
     }
 
@@ -121,6 +142,12 @@ def rows(result: Result) -> list[Row]:
     return [
         Row(what=f"peak while {result['files']} files are read, {label}", value=parts(result["peak_mib"])),
         Row(what="idle afterwards", value=parts(result["idle_mib"])),
+        Row(
+            what="… the processes' own alone, at the peak and at the median look",
+            value=f"{result['anonymous_peak_mib']:.0f} and {result['anonymous_median_mib']:.0f} MiB",
+            promise=f"{result['ceiling_mib']} MiB" if result["ceiling_mib"] else "",
+            is_kept=result["anonymous_median_mib"] <= result["ceiling_mib"] if result["ceiling_mib"] else None,
+        ),
     ]
 
 

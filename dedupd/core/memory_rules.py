@@ -14,7 +14,7 @@ from typing import Final
 MIB: Final = 1 << 20
 FRESH_BYTES: Final = 32 * MIB  # a worker that has just started; measured 29 MiB
 TYPICAL_BYTES: Final = 96 * MIB  # a worker among photos, until one was seen that has more
-_FORGET: Final = 0.98  # a look; so that one huge picture is forgotten after some minutes of looks
+_FORGET: Final = 0.995  # a look; so that one huge picture is forgotten after some minutes of looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from dedupd.daemon.log import fields
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 2.0
+_LOOK_AT_WORKERS_EVERY_S = 0.5  # one may grow by 200 MiB in a second; a look costs a millisecond
 _WORTH_GIVING_BACK = 8 * MIB  # that came since the last time
 _OF_THE_GROUP = 0.8  # of what the control group may have: the kernel must not be first
 _OF_THE_MACHINE = 0.5
@@ -44,7 +45,7 @@ class Workers(Protocol):
 
 
 class MemoryKeeper:
-    """Looks every two seconds from `start` to `stop`; `standing` may be asked by any thread.
+    """Looks from `start` to `stop`, more often while there are workers; `standing` may be asked by any thread.
 
     Args:
         reader: the decode workers.
@@ -130,7 +131,7 @@ class MemoryKeeper:
         self._own_after_giving_back = self._use.own_bytes
 
     def _run(self) -> None:
-        while not self._stopping.wait(_LOOK_EVERY_S):
+        while not self._stopping.wait(_LOOK_AT_WORKERS_EVERY_S if self._use.workers else _LOOK_EVERY_S):
             try:
                 self.look()
             except Exception:  # noqa: BLE001 - the ceiling is a courtesy; the daemon goes on without one look

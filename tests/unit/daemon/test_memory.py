@@ -70,7 +70,7 @@ def test_workers_become_fewer_when_they_are_large_and_more_again_later() -> None
     assert stand.staff.renewed == [frozenset({7})]
     assert stand.keeper.standing.workers_allowed == 1
     stand.set(100, w7=40)
-    for _ in range(100):
+    for _ in range(600):
         stand.keeper.look()
     assert stand.staff.allowed == 4
     assert not stand.told

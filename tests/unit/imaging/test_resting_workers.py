@@ -149,3 +149,20 @@ def test_a_worker_is_renewed_after_the_job_in_hand(make_pool: Callable[..., Deco
     assert is_read(ask(pool, picture).result(LIMIT_S))
     assert pool.worker_pids() != [pid]
     assert pool.died_total == 0
+
+
+def test_whatever_is_allowed_and_renewed_meanwhile_every_job_is_answered(
+    make_pool: Callable[..., DecodePool], picture: bytes
+) -> None:
+    pool = make_pool(3, rest_after_s=SOON_S)
+    futures: list[Future[object]] = []
+    for turn in range(12):
+        futures += [ask(pool, picture) for _ in range(4)]
+        pool.allow(turn % 4)
+        pool.renew(pool.worker_pids()[: turn % 3])
+        pool.expect()
+        if turn % 4 == 3:
+            futures[-1].result(LIMIT_S)
+    pool.allow(1)
+    assert all(is_read(future.result(LIMIT_S)) for future in futures)
+    assert pool.died_total == 0
