@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.accuracy_docs import table
 from benchmarks.common import Result
 from benchmarks.peers.peer import NEAR
-from benchmarks.peers.table import kept
+from benchmarks.peers.table import kept, near_first, promise_of
 
 OWN = "dedupd"
 
@@ -14,7 +14,7 @@ def short_section(result: Result, machine: str) -> list[str]:
     """A line a program that finds near-duplicates, at the setting that its makers recommend."""
     speed, accuracy = result["speed"], result["accuracy"]
     files = speed["files"]
-    own = [(f"**{OWN}**", "1", *figures(speed[OWN], files), *rightness(accuracy[OWN]))]
+    own = [(f"**{OWN}**", "1×", *figures(speed[OWN], files), *rightness(accuracy[OWN]))]
     others = [
         (
             f"{peer['name']} ({setting})",
@@ -53,11 +53,11 @@ def rightness(measured: Result) -> tuple[str, str, str]:
 
 def long_section(result: Result) -> list[str]:
     """Speed with its promises, accuracy by setting, and how each program was installed and called."""
-    speed, accuracy, peers = result["speed"], result["accuracy"], result["peers"]
+    speed, accuracy, peers = result["speed"], result["accuracy"], near_first(result["peers"])
     return [
         (
             f"First scan of {speed['files']} pictures (`{speed['data']}`, {speed['mean_bytes'] / 1e6:.1f} MB each), "
-            f"{result['workers']} workers, {result['rounds']} rounds:"
+            f"{result['workers']} workers, {result['rounds']} {'round' if result['rounds'] == 1 else 'rounds'}:"
         ),
         "",
         *table(
@@ -79,8 +79,8 @@ def long_section(result: Result) -> list[str]:
                 ("dedupd", "", *accurate(accuracy[OWN])),
                 *(
                     (peers[key]["name"], setting, *accurate(measured))
-                    for key, by_setting in accuracy["peers"].items()
-                    for setting, measured in by_setting.items()
+                    for key in peers
+                    for setting, measured in accuracy["peers"].get(key, {}).items()
                 ),
             ],
         ),
@@ -114,7 +114,7 @@ def speed_line(peer: Result, measured: Result | None) -> tuple[str, ...]:
     verdict = {None: "", True: " (kept)", False: " (**not kept**)"}[
         kept(measured["times_dedupd"], promised, is_done=is_done)
     ]
-    promise = f"≥ {promised:g} times{verdict}" if promised else ""
+    promise = promise_of(promised) + verdict
     return (name, *(cost(measured) if is_done else (measured["failure"], "", "", "", "")), promise)
 
 

@@ -19,7 +19,7 @@ def speed_rows(result: Result) -> list[Row]:
             value=cost(own) if own else "not run",
         )
     ]
-    for key, peer in result["peers"].items():
+    for key, peer in near_first(result["peers"]).items():
         measured = speed["peers"].get(key)
         if measured is None:
             table.append(Row(what=f"  {peer['name']}", value=f"not installed: {peer['absent']}"))
@@ -32,11 +32,22 @@ def speed_rows(result: Result) -> list[Row]:
                 what=f"  {peer['name']} {measured['version']}".rstrip(),
                 value=f"{told}, {'' if is_done else 'over '}{times:.2f} times dedupd's time"
                 + (f" ({measured['cpu_times_dedupd']:.2f} its CPU time)" if is_done else ""),
-                promise=f"≥ {promised:.2f}" if promised else "",
+                promise=promise_of(promised),
                 is_kept=kept(times, promised, is_done=is_done),
             )
         )
     return table
+
+
+def near_first(peers: dict[str, Result]) -> dict[str, Result]:
+    """Programs that look for equal bytes only, for scale, after the others."""
+    return dict(sorted(peers.items(), key=lambda item: item[1]["finds"] != NEAR))
+
+
+def promise_of(promised: float | None) -> str:
+    if promised is None:
+        return ""
+    return "faster" if promised == 1.0 else f"{promised:g} times as fast"
 
 
 def kept(times: float, promised: float | None, *, is_done: bool) -> bool | None:

@@ -1,4 +1,4 @@
-"""imagededup: a perceptual hash of 64 bits of a full decode, a BK-tree; or the vector of a network."""
+"""imagededup: a perceptual hash of 64 bits of a full decode, each compared with every other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PDQ, 256 bits of a reduced decode, and FAISS's exact binary index: the leanest that can be put together in a page."""
+"""PDQ + FAISS: 256 bits of a reduced decode and an exact binary index, the leanest that fits a page of code."""
 
 from __future__ import annotations
 
