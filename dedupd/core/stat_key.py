@@ -44,4 +44,4 @@ def fingerprint(stats: Mapping[bytes, bytes]) -> bytes:
     """
     names = sorted(stats)
     in_order = stats.values() if names == list(stats) else map(stats.__getitem__, names)
-    return blake3(b"/".join(names) + b"//" + b"".join(in_order)).digest(FINGERPRINT_BYTES)
+    return blake3(b"/".join([*names, b"", *in_order])).digest(FINGERPRINT_BYTES)

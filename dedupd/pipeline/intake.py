@@ -17,7 +17,7 @@ from dedupd.core.records import ContentId, FilePath, FileStat, RootId, RootRecor
 from dedupd.core.settle import Settling
 from dedupd.pipeline.absence import Absence
 from dedupd.pipeline.known_directories import KnownDirectories
-from dedupd.pipeline.reconcile import Changes, compare_listing
+from dedupd.pipeline.reconcile import Changes, compare_listings
 from dedupd.pipeline.register import Register
 from dedupd.pipeline.roots import RootBook
 from dedupd.pipeline.scans import Scans
@@ -244,16 +244,27 @@ class Intake(Stage):
                 continue
             listing = self._lister.listing(root, dirty.directory)
             if listing.is_complete:
-                self._reconcile(root, listing, is_arrival=True, closed=dirty.closed)
+                self._reconcile(root, [listing], is_arrival=True, closed=dirty.closed)
                 self._absence.notice_vanished_subtrees(root.id, listing)
             self._register.flush_when_full()
 
     def _reconcile(
-        self, root: RootRecord, listing: Listing, *, is_arrival: bool, closed: frozenset[bytes] = frozenset()
-    ) -> Changes:
-        """Hand on what differs in one directory."""
-        with self._library.view() as view:
-            changes = compare_listing(view, root.id, listing)
+        self,
+        root: RootRecord,
+        listings: Sequence[Listing],
+        *,
+        is_arrival: bool,
+        closed: frozenset[bytes] = frozenset(),
+    ) -> list[Changes]:
+        """Hand on what differs in some directories."""
+        found = compare_listings(self._library, root.id, listings)
+        for listing, changes in zip(listings, found, strict=True):
+            self._hand_on(root, listing, changes, is_arrival=is_arrival, closed=closed)
+        return found
+
+    def _hand_on(
+        self, root: RootRecord, listing: Listing, changes: Changes, *, is_arrival: bool, closed: frozenset[bytes]
+    ) -> None:
         if changes.lacks_fingerprint:
             self._register.keep_fingerprint(root.id, listing.directory)
         for name in (*changes.new, *changes.changed):
@@ -266,7 +277,6 @@ class Intake(Stage):
             path = FilePath(root=root.id, directory=listing.directory, name=name)
             self._absence.notice(path)
             self._register.forget(path)
-        return changes
 
     def _stat_now(self, path: FilePath) -> FileStat | None:
         root = self._roots.online(path.root)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dedupd.core.ports import LibraryView, Listing
+from dedupd.core.ports import Library, LibraryView, Listing
 from dedupd.core.records import FilePath, FileRecord, FileStage, Problem, ProblemCode, RootId
 from dedupd.core.stat_key import fingerprint, unpack
 
@@ -24,6 +24,15 @@ class Changes:
 
 _NOTHING = Changes()
 _NOTHING_BUT_A_FINGERPRINT = Changes(lacks_fingerprint=True)
+
+
+DIRECTORIES_AT_ONCE = 8  # more bring nothing: what is saved is the way back and forth between kernel and store
+
+
+def compare_listings(library: Library, root: RootId, listings: Sequence[Listing]) -> list[Changes]:
+    """What to do about each of some directories, as the store knows them at one moment."""
+    with library.view() as view:
+        return [compare_listing(view, root, listing) for listing in listings]
 
 
 def compare_listing(view: LibraryView, root: RootId, listing: Listing) -> Changes:

@@ -7,7 +7,7 @@ meet. Owns the queue of walks and what the last full scan of each root passed ov
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from dedupd.core.ports import Library, Lister, Listing
 from dedupd.core.records import RootId, RootRecord
 from dedupd.pipeline.absence import Absence
 from dedupd.pipeline.known_directories import KnownDirectories
-from dedupd.pipeline.reconcile import Changes
+from dedupd.pipeline.reconcile import DIRECTORIES_AT_ONCE, Changes
 from dedupd.pipeline.register import Register
 from dedupd.pipeline.roots import RootBook
 from dedupd.pipeline.stage import Clock
@@ -25,9 +25,9 @@ _SLICE_S = 0.1  # how long scanning goes on before arrivals are looked at again
 
 
 class Reconcile(Protocol):
-    """Brings the store in line with one directory's listing and says what differed."""
+    """Brings the store in line with the listings of some directories and says what differed in each."""
 
-    def __call__(self, root: RootRecord, listing: Listing, *, is_arrival: bool) -> Changes: ...
+    def __call__(self, root: RootRecord, listings: Sequence[Listing], *, is_arrival: bool) -> list[Changes]: ...
 
 
 @dataclass(slots=True)
@@ -110,28 +110,33 @@ class Scans:
                 self._scans.popleft()
                 continue
             while scan.todo and self._clock.monotonic_s() < until_s:
-                self._visit(scan, root, scan.todo.pop())
+                self._visit_some(scan, root, until_s)
             if not scan.todo:
                 self._register.flush()
                 self._scans.popleft()
                 self._finish(scan, root)
         self._register.flush()
 
-    def _visit(self, scan: _Scan, root: RootRecord, directory: bytes) -> None:
-        scan.visited.add(directory)
-        listing = self._lister.listing(root, directory)
-        if not listing.is_complete:
-            scan.unreadable.add(directory)
-            return
-        prefix = directory + b"/" if directory else b""
-        scan.todo.extend(prefix + name for name in reversed(listing.subdirectories))
-        scan.files += len(listing.files)
-        for suffix, count in listing.others.items():
-            scan.others[suffix] = scan.others.get(suffix, 0) + count
-        changes = self._reconcile(root, listing, is_arrival=scan.is_arrival)
-        scan.added += len(changes.new)
-        scan.changed += len(changes.changed)
-        scan.gone += len(changes.gone)
+    def _visit_some(self, scan: _Scan, root: RootRecord, until_s: float) -> None:
+        """List the next directories and bring them in line together."""
+        listings: list[Listing] = []
+        while scan.todo and len(listings) < DIRECTORIES_AT_ONCE and self._clock.monotonic_s() < until_s:
+            directory = scan.todo.pop()
+            scan.visited.add(directory)
+            listing = self._lister.listing(root, directory)
+            if not listing.is_complete:
+                scan.unreadable.add(directory)
+                continue
+            prefix = directory + b"/" if directory else b""
+            scan.todo.extend(prefix + name for name in reversed(listing.subdirectories))
+            scan.files += len(listing.files)
+            for suffix, count in listing.others.items():
+                scan.others[suffix] = scan.others.get(suffix, 0) + count
+            listings.append(listing)
+        for changes in self._reconcile(root, listings, is_arrival=scan.is_arrival):
+            scan.added += len(changes.new)
+            scan.changed += len(changes.changed)
+            scan.gone += len(changes.gone)
         self._register.flush_when_full()
 
     def _finish(self, scan: _Scan, root: RootRecord) -> None:

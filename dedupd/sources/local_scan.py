@@ -12,6 +12,8 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
+from itertools import starmap
+from operator import attrgetter
 
 from dedupd.core.ignore_rules import IgnoreRules, may_be_picture, suffix_of
 from dedupd.core.ports import Listing
@@ -20,6 +22,8 @@ from dedupd.core.root_trust import MISSING_DIRECTORY
 from dedupd.core.stat_key import pack_fields, pack_plain
 from dedupd.sources.mounts import mount_of, read_mounts
 
+_REGULAR = stat.S_IFREG >> 12
+_STAT_FIELDS = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -174,14 +178,12 @@ def _stats_of_files(fd: int, names: list[bytes]) -> dict[bytes, bytes] | None:
     """Name → packed stat, in an open directory; None where one is no regular file, or its stat is anything unusual."""
     look = os.lstat
     try:
-        found = {
-            name: pack_plain(f.st_dev, f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns)
-            for name in names
-            if (f := look(name, dir_fd=fd)).st_mode >> 12 == 0o10  # stat.S_ISREG
-        }
+        facts = [look(name, dir_fd=fd) for name in names]
+        if any(kind != _REGULAR for kind in {f.st_mode >> 12 for f in facts}):
+            return None
+        return dict(zip(names, starmap(pack_plain, map(_STAT_FIELDS, facts)), strict=True))
     except (OSError, struct.error):
         return None
-    return found if len(found) == len(names) else None
 
 
 def describe(error: OSError) -> str:

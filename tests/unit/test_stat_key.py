@@ -1,0 +1,25 @@
+"""A directory's fingerprint is of its names and stats, whatever their order, and is the same in every version."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dedupd.core.stat_key import PACKED_BYTES, fingerprint
+
+names = st.binary(min_size=1, max_size=3).map(lambda name: name.replace(b"/", b"-"))
+packed = st.lists(st.sampled_from([b"/", b"a", b"\0"]), min_size=PACKED_BYTES, max_size=PACKED_BYTES).map(b"".join)
+directories = st.dictionaries(names, packed, max_size=3)
+
+
+@given(directories, directories)
+def test_two_directories_have_one_fingerprint_only_if_they_are_the_same(one, other):
+    assert (fingerprint(one) == fingerprint(other)) == (one == other)
+
+
+@given(directories)
+def test_the_order_is_no_matter(directory):
+    assert fingerprint(dict(reversed(directory.items()))) == fingerprint(directory)
+
+
+def test_it_is_what_stores_hold():
+    stats = {b"b.jpg": bytes(40), b"a.jpg": bytes(range(40))}
+    assert fingerprint(stats).hex() == "50d0cb9beefcff8179cd261d3eea9a74"
