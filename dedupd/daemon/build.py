@@ -200,7 +200,9 @@ def build_engine(
     with ThreadPoolExecutor(1, "groups") as beside:
         loaded = beside.submit(groups.load)  # Python, while the index is read and checked by libraries
         later_from = None if is_awaited else fill_later_from
-        opened = open_index(state_dir / "index", embedder.model, library, fill_later_from=later_from)
+        opened = open_index(
+            state_dir / "index", embedder.model, library, fill_later_from=later_from, on_due=Grower().look_at
+        )
         _log.info("index.open %s", fields(origin=opened.origin, contents=len(opened.index)))
         loaded.result()
     rates = Rates()

@@ -1,7 +1,7 @@
-"""Lets an index of a further model grow into its next kind beside the work, as soon as it is due.
+"""Lets an index grow into its next kind beside the work, as soon as it is due.
 
-A device can add vectors faster than an exact search stays cheap, and a new kind takes a minute to train: so neither the
-hourly housekeeping nor the stage's own thread is the place. Owns one thread while an index grows.
+A first scan adds vectors faster than the present kind stays cheap, and a new one takes up to a minute to train: so
+neither the hourly housekeeping nor the stage's own thread is the place. Owns one thread while an index grows.
 """
 
 from __future__ import annotations

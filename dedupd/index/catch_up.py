@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Library, LibraryView, Model
 from dedupd.core.records import ContentId, ModelTag, Sequence
-from dedupd.index.faiss_index import EXACT_BELOW, FaissIndex, LoadVectors
+from dedupd.index.faiss_index import EXACT_BELOW, FaissIndex, LoadVectors, OnDue
 from dedupd.index.snapshot import read_snapshot, write_snapshot
 
 CHUNK = 2_000  # changes or contents taken at a time; a view of the change log lasts some 20 ms
@@ -39,22 +40,25 @@ def open_index(
     *,
     exact_below: int = EXACT_BELOW,
     fill_later_from: int | None = None,
+    on_due: OnDue | None = None,
 ) -> OpenedIndex:
     """The index of a model, from its snapshot in `directory` or from the store's vectors.
 
     Whatever is wrong with the snapshot, the result holds exactly the linked contents of the store at `sequence`. It
     may be due to grow; that takes seconds to minutes and is left to the caller's own time (`grow_if_due`).
-    Where it must be made anew and the store has `fill_later_from` contents or more, it is empty and not whole.
+    Where it must be made anew and the store has `fill_later_from` contents or more, it is empty and not whole. `on_due`
+    is told when another kind would be right, also while it is filled.
     """
+    make = partial(FaissIndex, model.dim, stored_vectors_of(library), exact_below=exact_below, on_due=on_due)
     with library.view() as view:
         newest = view.sequence()
     snapshot = read_snapshot(directory, model, newest)
     if isinstance(snapshot, str):
-        return _anew(model, library, exact_below, snapshot, fill_later_from)
-    index = FaissIndex(model.dim, stored_vectors_of(library), exact_below=exact_below, held=snapshot.held)
+        return _anew(make(), library, snapshot, fill_later_from)
+    index = make(held=snapshot.held)
     caught_up = _replayed(index, library, snapshot.sequence)
     if isinstance(caught_up, str):
-        return _anew(model, library, exact_below, caught_up, fill_later_from)
+        return _anew(make(), library, caught_up, fill_later_from)
     sequence, changes = caught_up
     return OpenedIndex(index=index, sequence=sequence, origin=f"snapshot+{changes}" if changes else "snapshot")
 
@@ -122,16 +126,11 @@ def _apply(index: FaissIndex, view: LibraryView, last_is_removal: dict[ContentId
     index.add(list(present), list(present.values()))
 
 
-def _anew(model: Model, library: Library, exact_below: int, reason: str, fill_later_from: int | None) -> OpenedIndex:
+def _anew(index: FaissIndex, library: Library, reason: str, fill_later_from: int | None) -> OpenedIndex:
     with library.view() as view:
         is_for_later = fill_later_from is not None and view.counts().contents >= fill_later_from
         sequence = view.sequence()
-    empty = OpenedIndex(
-        index=FaissIndex(model.dim, stored_vectors_of(library), exact_below=exact_below),
-        sequence=sequence,
-        origin=f"rebuilt: {reason}",
-        is_whole=False,
-    )
+    empty = OpenedIndex(index=index, sequence=sequence, origin=f"rebuilt: {reason}", is_whole=False)
     filled = empty if is_for_later else fill_index(empty, library)
     assert filled is not None
     return filled

@@ -7,8 +7,8 @@ to those. Does not persist itself (`snapshot` does) and starts no thread: the ca
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,18 +16,24 @@ from dedupd.core.arrays import Vectors
 from dedupd.core.errors import DegradedError
 from dedupd.core.ports import Neighbour
 from dedupd.core.records import ContentId
-from dedupd.index.faiss_binding import TRAINING_POINTS_PER_LIST, IdIndex, exact_index, trained_lists
+from dedupd.index.faiss_binding import IdIndex, exact_index
+from dedupd.index.inverted_lists import TRAINING_POINTS_PER_LIST, trained_lists
 from dedupd.index.read_write_lock import ReadWriteLock
 from dedupd.index.rescore import Similarities, best_similarities, nearest
 from dedupd.index.views import MAX_VIEWS, Int64s, ViewTable, checked_rows, checked_views, view_ids
 
+OnDue = Callable[["FaissIndex"], None]
 LoadVectors = Callable[[Sequence[ContentId]], list[Vectors | None]]  # None: the store no longer has the content
 
-EXACT_BELOW = 50_000  # vectors; up to here an exact fp16 search costs at most 0.3 ms a query at 128 dimensions
+EXACT_BELOW = 8_192  # vectors; up to here an exact search costs at most 2 CPU-ms a picture, which asks with 27 vectors
 _FIRST_FETCH = 32  # vectors asked for at first: most query rows have fewer near ones, and a long heap costs time
 _OVER_FETCH = 32  # vectors asked for beyond what `limit` needs: rounding may change their order
+_ASK_AT_ONCE = 2_048  # query rows in one search; more gain nothing
 _LOAD_CHUNK = 512  # contents read from the store at a time, so that each of its views stays short
 _RESCORE_CHUNK = 32  # candidates to load at a time: few questions need more, and larger products wake BLAS's threads
+_SHRUNK = 0.25  # of the vectors that a kind begins at, or of its lists: below, the smaller kind is made
+_DRIFTED = 0.5  # of the vectors added or removed since the lists were trained
+_MAX_IMBALANCE = 3.0  # 1.5 to 2 after training; a search's time goes with it
 _SWAP_BELOW = 256  # missed changes that may be applied while searches wait, about 20 ms
 
 
@@ -58,11 +64,29 @@ class Generation:
         return len(held)
 
 
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """What an index said to query rows."""
+
+    similarities: Similarities  # [rows, k]
+    ids: Int64s
+    max_error: float  # of a similarity
+    order_error: float
+    is_estimate: bool
+    is_all: bool  # whether k was the whole index
+
+    def of(self, rows: slice) -> _Hits:
+        return replace(self, similarities=self.similarities[rows], ids=self.ids[rows])
+
+
+_NO_HITS = (np.empty((0, 0), dtype=np.float32), np.empty((0, 0), dtype=np.int64))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSize:
     """What an index was when it was written."""
 
-    kind: str  # "exact-fp16", "ivf1024-sq8"
+    kind: str  # "exact-fp16", "ivf1024-pq64x4"
     contents: int
     vectors: int
 
@@ -75,21 +99,30 @@ class FaissIndex:
         load_vectors: reads full-precision vectors of contents from the store; called without the index's lock.
         exact_below: number of vectors from which inverted lists take over.
         held: what a snapshot held; None starts empty.
+        on_due: told after an addition while another kind would be right; it must return at once.
     """
 
     def __init__(
-        self, dim: int, load_vectors: LoadVectors, *, exact_below: int = EXACT_BELOW, held: Generation | None = None
+        self,
+        dim: int,
+        load_vectors: LoadVectors,
+        *,
+        exact_below: int = EXACT_BELOW,
+        held: Generation | None = None,
+        on_due: OnDue | None = None,
     ) -> None:
         self.dim = dim
         self._load = load_vectors
         self._exact_below = exact_below
+        self._on_due = on_due
+        self._changes = 0  # vectors since the present kind was made or read
         self._lock = ReadWriteLock()
         self._held = held or Generation(exact_index(dim), ViewTable())
-        self._missed: dict[ContentId, Vectors | None] | None = None  # changes while a bigger one is being built
+        self._missed: dict[ContentId, None] | None = None  # what changed while another is being built
 
     @property
     def kind(self) -> str:
-        """What it is now, for status: "exact-fp16" or "ivf<lists>-sq8"."""
+        """What it is now, for status: "exact-fp16" or "ivf<lists>-pq<codes>x4"."""
         return self._held.vectors.kind
 
     def add(self, contents: Sequence[ContentId], vectors: Sequence[Vectors]) -> None:
@@ -97,8 +130,12 @@ class FaissIndex:
         new = {c: checked_views(c, v, self.dim) for c, v in zip(contents, vectors, strict=True)}
         with self._lock.writing():
             self._held.put(new)
+            self._changes += sum(map(len, new.values()))
             if self._missed is not None:
-                self._missed.update(new)
+                self._missed.update(dict.fromkeys(new))
+            is_due = self._on_due is not None and self._missed is None and self._lists_due() is not None
+        if is_due and self._on_due is not None:
+            self._on_due(self)
 
     def remove(self, contents: Iterable[ContentId]) -> int:
         """Forget contents; returns how many were there. Unknown ones are no error."""
@@ -106,7 +143,9 @@ class FaissIndex:
         with self._lock.writing():
             if self._missed is not None:
                 self._missed.update(gone)
-            return self._held.drop(gone)
+            removed = self._held.drop(gone)
+            self._changes += removed
+            return removed
 
     def search(self, queries: Sequence[Vectors], *, limit: int, min_similarity: float) -> list[list[Neighbour]]:
         """For each picture's query vectors [q, dim]: up to `limit` contents, the nearest first, each once.
@@ -115,7 +154,14 @@ class FaissIndex:
         a list that `limit` cut off.
         """
         rows = [checked_rows(query, self.dim, "the query vectors") for query in queries]
-        return [self._neighbours(picture, limit, min_similarity) for picture in rows]
+        found: list[list[Neighbour]] = []
+        for some in _portions(rows, _ASK_AT_ONCE) if limit > 0 else ():
+            hits = self._ask(np.concatenate(some), min(_FIRST_FETCH, limit * MAX_VIEWS + _OVER_FETCH))
+            ends = np.cumsum([len(query) for query in some])
+            for query, end in zip(some, ends.tolist(), strict=True):
+                own = hits.of(slice(end - len(query), end))
+                found.append(self._neighbours(query, own, limit, min_similarity))
+        return found or [[] for _ in rows]
 
     def __len__(self) -> int:
         return len(self._held.views)
@@ -125,13 +171,15 @@ class FaissIndex:
 
     def write(self, sink: Callable[[bytes], object]) -> IndexSize:
         """Pass the whole index as bytes to `sink`, searches going on; call it from the thread that changes it."""
+        with self._lock.writing():
+            self._held.vectors.compact()
         with self._lock.reading():
             held = self._held
             held.vectors.write(sink)
             return IndexSize(kind=held.vectors.kind, contents=len(held.views), vectors=len(held.vectors))
 
     def grow_if_due(self) -> bool:
-        """Build the bigger index that this many vectors need and exchange it for this one; True when it did.
+        """Build the index that this many vectors need, or as many lists for what they are like now; True when it did.
 
         May run in a thread of its own: searches and changes go on meanwhile, and changes are repeated on the new
         index before the exchange.
@@ -143,7 +191,7 @@ class FaissIndex:
             lists = self._lists_due()
             if lists is None or self._missed is not None:  # not due, or another thread is at it
                 return False
-            self._missed = {}
+            self._missed, self._changes = {}, 0
             contents = self._held.views.contents()
         try:
             grown = self._built(contents, lists)
@@ -155,15 +203,28 @@ class FaissIndex:
         return True
 
     def _lists_due(self) -> int | None:
-        """The number of inverted lists to grow to; None while the present index is right."""
-        count = len(self._held.vectors)
-        lists, due = self._held.vectors.lists, lists_for(count)
-        if lists is None:
+        """How many inverted lists there should be, 0 for none; None while the present index is right."""
+        held = self._held.vectors
+        count, due = len(held), lists_for(len(held))
+        if held.lists is None:
             return due if count >= self._exact_below else None
-        return due if due > lists else None
+        if count < self._exact_below * _SHRUNK:
+            return 0
+        if due > held.lists or due < held.lists * _SHRUNK:
+            return due
+        # Other pictures than it was trained with: worth the look at every list only when many came or went.
+        has_drifted = self._changes > _DRIFTED * count and held.imbalance > _MAX_IMBALANCE
+        return due if has_drifted else None
 
     def _built(self, contents: list[ContentId], lists: int) -> Generation:
-        """Inverted lists that hold what the store has of these contents."""
+        """An index of so many lists that holds what the store has of these contents."""
+        grown = Generation(self._trained(contents, lists) if lists else exact_index(self.dim), ViewTable())
+        for some in _chunks(contents, _LOAD_CHUNK):
+            grown.put(dict(self._loaded(some)))
+        return grown
+
+    def _trained(self, contents: list[ContentId], lists: int) -> IdIndex:
+        """Empty inverted lists, around what a sample of these contents is like."""
         chosen = np.random.default_rng(len(contents)).permutation(len(contents))[: lists * TRAINING_POINTS_PER_LIST]
         sample = [rows for _, rows in self._loaded([contents[i] for i in np.sort(chosen).tolist()])]
         found = sum(map(len, sample))
@@ -172,15 +233,10 @@ class FaissIndex:
                 f"index: cannot grow to {lists} lists, the store has vectors for only {len(sample)} of {len(chosen)} "
                 "contents; searches go on with the present index, `dedupd check` tests the store"
             )
-        grown = Generation(trained_lists(np.concatenate(sample), lists), ViewTable())
-        del sample
-        for start in range(0, len(contents), _LOAD_CHUNK):
-            grown.put(dict(self._loaded(contents[start : start + _LOAD_CHUNK])))
-        return grown
+        return trained_lists(np.concatenate(sample), lists)
 
     def _loaded(self, contents: Sequence[ContentId]) -> Iterable[tuple[ContentId, Vectors]]:
-        for start in range(0, len(contents), _LOAD_CHUNK):
-            chunk = contents[start : start + _LOAD_CHUNK]
+        for chunk in _chunks(contents, _LOAD_CHUNK):
             for content, rows in zip(chunk, self._load(chunk), strict=True):
                 if rows is not None:
                     yield content, checked_views(content, rows, self.dim)
@@ -191,47 +247,65 @@ class FaissIndex:
             missed, self._missed = self._missed or {}, {}
             is_short = len(missed) <= _SWAP_BELOW
             if is_short:
-                _repeat(missed, grown)
-                self._held, self._missed = grown, None
+                self._repeat(missed, grown)
+                self._held, self._missed, self._changes = grown, None, 0
         if not is_short:
-            _repeat(missed, grown)
+            self._repeat(missed, grown)
         return is_short
 
-    def _neighbours(self, queries: Vectors, limit: int, min_similarity: float) -> list[Neighbour]:
-        """The neighbours of one picture."""
+    def _repeat(self, changed: Iterable[ContentId], on: Generation) -> None:
+        """Bring contents to what the store has of them and this index holds."""
+        for some in _chunks(list(changed), _LOAD_CHUNK):
+            on.drop(some)
+            on.put(dict(self._loaded([content for content in some if content in self])))
+
+    def _ask(self, rows: Vectors, k: int) -> _Hits:
+        """What the index says to query rows, up to k vectors each."""
+        with self._lock.reading():
+            vectors = self._held.vectors
+            total = len(vectors)
+            if not total or not len(rows):
+                return _Hits(*_NO_HITS, 0.0, 0.0, is_estimate=False, is_all=True)
+            similarities, ids = vectors.search(rows, min(k, total))
+            return _Hits(
+                similarities,
+                ids,
+                vectors.max_error,
+                vectors.order_error,
+                is_estimate=vectors.lists is not None,
+                is_all=k >= total,
+            )
+
+    def _neighbours(self, queries: Vectors, told: _Hits, limit: int, min_similarity: float) -> list[Neighbour]:
+        """The neighbours of one picture; `told` is what the index said first."""
         # A content has at most MAX_VIEWS views, so this many vectors hold `limit` contents if that many are near.
         enough = limit * MAX_VIEWS + _OVER_FETCH
-        k, error = min(_FIRST_FETCH, enough), 0.0
+        k = min(_FIRST_FETCH, enough)
         hits: list[tuple[Similarities, Int64s]] = []
         found: list[Neighbour] = []
-        rows = queries if limit > 0 else queries[:0]
-        while len(rows):
-            with self._lock.reading():
-                vectors = self._held.vectors
-                total = len(vectors)
-                if not total:
-                    break
-                similarities, ids = vectors.search(rows, min(k, total))
-                error = max(error, vectors.max_error)
-            floor = min_similarity - error
-            is_near = (ids >= 0) & (similarities >= floor)
-            hits.append((similarities[is_near], ids[is_near]))
-            is_cut = is_near[:, -1] & (k < total)  # rows that may have more, though none above what they showed last
+        rows = queries
+        while len(rows) and told.ids.size:
+            floor = min_similarity - told.max_error
+            is_near = (told.ids >= 0) & (told.similarities >= floor)
+            hits.append((told.similarities[is_near], told.ids[is_near]))
+            # Rows that may have more, though none above what they showed last.
+            is_cut = (told.similarities[:, -1] >= min_similarity - told.order_error) & (not told.is_all)
             best = _best_by_content(hits)
-            unseen = similarities[is_cut, -1].max(initial=-1.0) + 2 * error
+            unseen = told.similarities[is_cut, -1].max(initial=-1.0) + (0.0 if told.is_estimate else told.order_error)
             if k >= enough or not is_cut.any() or (len(best[1]) >= limit and best[1][limit - 1] > unseen):
-                found = self._rescored(queries, best, error, limit, min_similarity)
+                found = self._rescored(queries, best, told, limit, min_similarity)
                 if len(found) >= limit:
                     break
             rows = rows[is_cut]
             k = max(4 * k, enough)
+            told = self._ask(rows, k)
         return found
 
     def _rescored(
         self,
         queries: Vectors,
         candidates: tuple[Int64s, Similarities],
-        error: float,
+        told: _Hits,
         limit: int,
         min_similarity: float,
     ) -> list[Neighbour]:
@@ -241,24 +315,37 @@ class FaissIndex:
         exact: list[Similarities] = []
         found: list[Neighbour] = []
         for start in range(0, len(contents), _RESCORE_CHUNK):
-            if len(found) == limit and rough[start] + error < found[-1].similarity:
+            if len(found) == limit and rough[start] + told.order_error < found[-1].similarity:
                 break
             chunk: list[ContentId] = contents[start : start + _RESCORE_CHUNK].tolist()
             loaded = [(c, v) for c, v in zip(chunk, self._load(chunk), strict=True) if v is not None]
             kept.extend(content for content, _ in loaded)
             exact.append(best_similarities(queries, [rows for _, rows in loaded]))
-            found = nearest(np.array(kept, dtype=np.int64), np.concatenate(exact), limit, min_similarity)
+            before, found = found, nearest(np.array(kept, dtype=np.int64), np.concatenate(exact), limit, min_similarity)
+            if told.is_estimate and loaded and found == before and len(kept) >= limit:
+                break
         return found
 
 
+def _portions(rows: Sequence[Vectors], most: int) -> Iterator[list[Vectors]]:
+    """Pictures' rows, as many pictures at a time as have up to `most` rows, and one at least."""
+    portion: list[Vectors] = []
+    for row in rows:
+        if portion and sum(map(len, portion)) + len(row) > most:
+            yield portion
+            portion = []
+        portion.append(row)
+    if portion:
+        yield portion
+
+
 def lists_for(vectors: int) -> int:
-    """The number of inverted lists for a number of vectors: the power of two nearest to 4√n, at most n."""
-    return int(min(2 ** round(math.log2(4 * math.sqrt(vectors))), vectors)) if vectors else 1
+    """The number of inverted lists for a number of vectors: the power of two nearest to 2√n, at most n."""
+    return int(min(2 ** round(math.log2(2 * math.sqrt(vectors))), vectors)) if vectors else 1
 
 
-def _repeat(changes: Mapping[ContentId, Vectors | None], on: Generation) -> None:
-    on.drop([content for content, rows in changes.items() if rows is None])
-    on.put({content: rows for content, rows in changes.items() if rows is not None})
+def _chunks(contents: Sequence[ContentId], size: int) -> Iterator[Sequence[ContentId]]:
+    return (contents[start : start + size] for start in range(0, len(contents), size))
 
 
 def _best_by_content(hits: Sequence[tuple[Similarities, Int64s]]) -> tuple[Int64s, Similarities]:

@@ -20,8 +20,9 @@ from blake3 import blake3
 from dedupd.core.errors import DegradedError
 from dedupd.core.ports import Model
 from dedupd.core.records import Sequence
-from dedupd.index.faiss_binding import FAISS_VERSION, read_index
+from dedupd.index.faiss_binding import FAISS_VERSION
 from dedupd.index.faiss_index import FaissIndex, Generation
+from dedupd.index.inverted_lists import read_index
 from dedupd.index.views import ViewTable
 
 SCHEMA = 1

@@ -87,6 +87,28 @@ def test_snapshot_holds_the_index_whatever_its_kind(directory, library, exact_be
     assert opened(directory, library).origin == "snapshot+51"
 
 
+def test_killed_while_it_grows_starts_from_the_kind_before(directory, library):
+    """Growth lives in memory alone: a snapshot that is written meanwhile is of what still answers."""
+    index = open_index(directory, MODEL, library, exact_below=10**6).index
+    save_snapshot(index, directory, MODEL, Sequence(library.sequence))
+    grows = open_index(directory, MODEL, library, exact_below=10).index
+    load, written = grows._load, []
+
+    def write_meanwhile(contents):
+        if not written:
+            written.append(library.link(900))
+            grows.add([900], load([900]))
+            save_snapshot(grows, directory, MODEL, Sequence(library.sequence))
+        return load(contents)
+
+    grows._load = write_meanwhile
+    assert grows.grow_if_due()
+    result = opened(directory, library)
+    assert result.origin == "snapshot"
+    assert result.index.kind == "exact-fp16"
+    assert 900 in grows
+
+
 def test_lagging_snapshot_is_brought_up_to_date(directory, library):
     saved(directory, library)
     library.forget(3, 4)

@@ -1,0 +1,215 @@
+"""Vectors in inverted lists: what a library of more than some thousand pictures is searched with.
+
+Half a byte for two values of a vector (product quantisation, scanned 32 vectors at a time: FAISS's fast scan). Its
+similarities are estimates that only order candidates. Not thread-safe; knows nothing of contents.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dedupd.core.arrays import Vectors
+from dedupd.index.faiss_binding import IdIndex, Similarities, faiss, is_exact_of_ours, use_one_thread
+from dedupd.index.views import Int64s
+
+# docs/decisions/0023: measured on a million made pictures.
+TRAINING_POINTS_PER_LIST = 40  # FAISS warns below 39; more did not raise recall
+_ROUNDS = 6  # of k-means
+_PROBES = 64  # lists that a search looks into
+_BITS = 4  # a code, which is what fast scan takes
+_CODES_MAX = 256  # of one vector: their sum of bytes is kept in 16 bits
+_SHORT = 64  # values, up to which each has a code of its own
+_PQ_TRAINING = 40_000  # vectors; 16 centres a code need far fewer
+# An estimate minus the true similarity: mean -0.04, standard deviation 0.04 where the true one is over 0.5.
+_ORDER_ERROR = 0.08
+_MAX_ERROR = 2.0  # a vector unlike all that were trained with may be estimated at anything
+
+_MAX_DEAD = 0.05  # of all vectors: removed ones that stay in place until all are dropped at once, some 50 ms a million
+_MIN_DEAD = 1_000
+_DEAD = -1  # FAISS's own word for "nothing"
+_NOWHERE = 0xFFFF
+_PAGE = 1 << 16  # ids in a page of the table
+
+Places = npt.NDArray[np.uint16]
+
+
+class InvertedLists(IdIndex):
+    """An `IdIndex` whose searches look into the lists nearest to the query."""
+
+    def __init__(self, index: Any) -> None:
+        super().__init__(index)
+        index.nprobe = min(_PROBES, index.nlist)  # more than there are: FAISS 1.15.1 answers nonsense
+        self._lists = index.invlists
+        self._list_of = _ListTable()
+        self._dead = 0
+        for number in range(index.nlist):
+            self._list_of.put(self._ids_in(number), number)
+
+    @property
+    def lists(self) -> int:
+        """The number of inverted lists."""
+        return int(self._index.nlist)
+
+    @property
+    def kind(self) -> str:
+        """Lists, codes and bits a code."""
+        return f"ivf{self.lists}-pq{self._index.pq.M}x{_BITS}"
+
+    @property
+    def max_error(self) -> float:
+        """The whole range: there is no bound, and whatever is among the best estimates is looked at in full."""
+        return _MAX_ERROR
+
+    @property
+    def order_error(self) -> float:
+        """By how much two estimates differ when their order is most likely right."""
+        return _ORDER_ERROR
+
+    @property
+    def imbalance(self) -> float:
+        """Mean list length as a vector sees it over the mean length: 1 when all are equal, 1.5 to 2 after training."""
+        lengths = np.array([self._lists.list_size(number) for number in range(self.lists)], dtype=np.float64)
+        total = lengths.sum()
+        return float((lengths**2).sum() * self.lists / total**2) if total else 1.0
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal) - self._dead
+
+    def add(self, ids: Int64s, vectors: Vectors) -> None:
+        """Add vectors [n, dim] under ids [n] that are not in use."""
+        use_one_thread()
+        self._index.add_with_ids(vectors, ids)
+        self._list_of.put(ids, self._index.quantizer.search(vectors, 1)[1][:, 0])
+
+    def search(self, queries: Vectors, k: int) -> tuple[Similarities, Int64s]:
+        """The k best of each query by estimate; among them removed ones, as id -1, that are still in place."""
+        return super().search(queries, k if k < len(self) else max(k, int(self._index.ntotal)))
+
+    def remove(self, ids: Int64s) -> int:
+        """Remove ids; returns how many were there. Their places stay until there are many such."""
+        use_one_thread()
+        gone = sum(
+            self._bury(id_, number) for id_, number in zip(ids.tolist(), self._list_of.get(ids).tolist(), strict=True)
+        )
+        self._list_of.put(ids, _NOWHERE)
+        self._dead += gone
+        if self._dead > max(_MIN_DEAD, _MAX_DEAD * self._index.ntotal):
+            self.compact()
+        return gone
+
+    def ids(self) -> Int64s:
+        """Every id held, in no order."""
+        every = np.concatenate([self._ids_in(number) for number in range(self.lists)])
+        living: Int64s = every[every != _DEAD]
+        return living
+
+    def compact(self) -> None:
+        """Drop what removals left in place."""
+        if self._dead:
+            self._index.remove_ids(faiss.IDSelectorRange(_DEAD, _DEAD + 1))
+            self._dead = 0
+
+    def _bury(self, id_: int, number: int) -> bool:
+        """Take one id out of its list; whether it was anywhere."""
+        if number == _NOWHERE:
+            return False
+        ids = self._ids_in(number)
+        [places] = np.nonzero(ids == id_)
+        if len(places):
+            ids[places] = _DEAD
+            return True
+        # The list was named by another product than FAISS's own, whose rounding may differ: a look at every list.
+        return bool(self._index.remove_ids(faiss.IDSelectorRange(id_, id_ + 1)))
+
+    def _ids_in(self, number: int) -> Int64s:
+        """The ids of one list, in place."""
+        size = self._lists.list_size(number)
+        ids: Int64s = faiss.rev_swig_ptr(self._lists.get_ids(number), size) if size else np.empty(0, dtype=np.int64)
+        return ids
+
+
+class _ListTable:
+    """Which list an id is in: two bytes each, ids being given one after the other. A hash table takes 50."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, Places] = {}
+
+    def put(self, ids: Int64s, lists: Int64s | int) -> None:
+        numbers = np.broadcast_to(np.asarray(lists, dtype=np.uint16), ids.shape)
+        pages = ids // _PAGE
+        for page in np.unique(pages).tolist():
+            here = pages == page
+            if page not in self._pages:
+                self._pages[page] = np.full(_PAGE, _NOWHERE, dtype=np.uint16)
+            self._pages[page][ids[here] % _PAGE] = numbers[here]
+
+    def get(self, ids: Int64s) -> Places:
+        found = np.full(len(ids), _NOWHERE, dtype=np.uint16)
+        for place, id_ in enumerate(ids.tolist()):
+            if (page := self._pages.get(id_ // _PAGE)) is not None:
+                found[place] = page[id_ % _PAGE]
+        return found
+
+
+def trained_lists(sample: Vectors, lists: int) -> InvertedLists:
+    """An empty index of `lists` inverted lists around the k-means centres of a sample [n ≥ lists, dim]."""
+    use_one_thread()
+    dim = sample.shape[1]
+    sample = np.resize(sample, (max(len(sample), 1 << _BITS), dim))  # as many as a code has values, by repetition
+    centres = faiss.IndexFlatIP(dim)
+    index = faiss.IndexIVFPQFastScan(centres, dim, lists, codes_for(dim), _BITS, faiss.METRIC_INNER_PRODUCT)
+    index.own_fields = True
+    centres.this.own(False)
+    index.by_residual = True  # what few pictures are like (black frames, blank pages) is held by their list's centre
+    index.cp.niter = _ROUNDS
+    index.cp.min_points_per_centroid = 1  # small libraries and tests: no warning on standard error
+    index.cp.max_points_per_centroid = TRAINING_POINTS_PER_LIST
+    index.pq.cp.min_points_per_centroid = 1
+    index.train(sample)
+    _lengthen_codes(index, sample[:_PQ_TRAINING])
+    return InvertedLists(index)
+
+
+def codes_for(dim: int) -> int:
+    """Codes of a vector: one for two values; for 4, 8, … where that would be too many; for one in short vectors."""
+    share = 2 if dim % 2 == 0 and dim > _SHORT else 1
+    while dim // share > _CODES_MAX and dim % (2 * share) == 0:
+        share *= 2
+    return dim // share
+
+
+def read_index(path: Path) -> IdIndex:
+    """Read what `IdIndex.write` wrote. Only for bytes whose digest was checked: FAISS may abort on others.
+
+    Raises:
+        ValueError: FAISS refuses the file, or it holds another kind of index.
+    """
+    try:
+        index = faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise ValueError(f"FAISS cannot read it: {str(error).splitlines()[-1]}") from error
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT or not index.is_trained:
+        raise ValueError("it is not an inner-product index that is trained")
+    if is_exact_of_ours(index):
+        return IdIndex(index)
+    if (
+        not isinstance(index, faiss.IndexIVFPQFastScan)
+        or not index.by_residual
+        or (index.pq.M, index.pq.nbits) != (codes_for(index.d), _BITS)
+    ):
+        raise ValueError(f"it holds a {type(index).__name__} that this version does not make")
+    return InvertedLists(index)
+
+
+def _lengthen_codes(index: Any, sample: Vectors) -> None:
+    """Make up for what codes, being means, lack in length, so that a similarity is not estimated too low."""
+    centres_of = index.quantizer.reconstruct_batch(index.quantizer.search(sample, 1)[1][:, 0])
+    rest = sample - centres_of
+    coded = index.pq.decode(index.pq.compute_codes(rest))
+    share = float((coded * rest).sum() / max(float(np.square(rest).sum()), 1e-9))
+    centres = faiss.vector_to_array(index.pq.centroids) / np.float32(max(share, 0.1))
+    faiss.copy_array_to_vector(centres.astype(np.float32), index.pq.centroids)
