@@ -225,6 +225,7 @@ def build_engine(
         limits=_limits(settings.decode),
         rest_after_s=settings.decode.rest_after_s,
         starts_warm=is_awaited,  # a daemon that starts again has most often nothing to read
+        has_urgent=not is_awaited,  # nothing arrives in a scan that somebody waits for
     )
     roots = RootBook(library=library, lister=lister, clock=clock, stat_of=stat_of)
     comparer = Comparer(

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, TypeVar
 
@@ -64,6 +65,8 @@ class DecodePool:
         limits: what each may spend.
         rest_after_s: how long a worker is kept that has nothing to do.
         starts_warm: whether all are started at once; else when they are needed.
+        has_urgent: whether there is one more worker, in nobody's way otherwise, for what has arrived and for
+            questions: with the niceness of the daemon itself, and never busy with a backlog's picture.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class DecodePool:
         limits: DecodeLimits = DEFAULT_LIMITS,
         rest_after_s: float = math.inf,
         starts_warm: bool = True,
+        has_urgent: bool = False,
     ) -> None:
         self._limits = limits
         self._rest_after_s = rest_after_s
@@ -89,6 +93,9 @@ class DecodePool:
         self.died_total = 0  # workers that died on a job
         self.timeout_total = 0  # jobs that took too long
         self._slots = [_Slot(limits, number, is_up=starts_warm) for number in range(workers)]
+        self._usual = workers
+        if has_urgent:
+            self._slots.append(_Slot(replace(limits, nice=0), workers, is_up=False, least=Priority.ARRIVAL))
         self._threads = [
             threading.Thread(target=self._serve, args=(slot,), name=f"decode-{slot.number}", daemon=True)
             for slot in self._slots
@@ -131,14 +138,15 @@ class DecodePool:
     def expect(self) -> None:
         """There will be work soon: have one worker ready. Cheap, may be called for each file that settles."""
         with self._changed:
-            if not self._is_expecting and not any(slot.is_up for slot in self._slots):
+            first = self._slots[self._usual :] or self._slots
+            if not self._is_expecting and not any(slot.is_up for slot in first):
                 self._is_expecting = True
                 self._changed.notify_all()
 
     def allow(self, workers: int) -> None:
         """Let so many work from now on, at least one; who is over that ends after the job in hand."""
         with self._changed:
-            self._allowed = max(1, min(workers, len(self._slots)))
+            self._allowed = max(1, min(workers, self._usual))
             self._changed.notify_all()
 
     @property
@@ -201,24 +209,33 @@ class DecodePool:
                 self._changed.wait(max(0.0, left_s) if left_s < threading.TIMEOUT_MAX else None)
             slot.is_up = turn not in {_Turn.REST, _Turn.CLOSE}
             slot.is_free = turn is _Turn.WARM_UP
-            if not slot.is_up:
-                self._changed.notify_all()  # a job that was left to this one is another's now
+            if not slot.is_up or slot.is_urgent:
+                self._changed.notify_all()  # a job that was left to this one, or lay behind it, is another's now
             return turn
 
     def _turn_now(self, slot: _Slot, *, is_rested: bool) -> Job[Any] | _Turn | None:
         if self._closing:
             return _Turn.CLOSE
-        is_allowed = slot.number < self._allowed
+        is_allowed = slot.number < self._allowed or (slot.is_urgent and self._allowed == self._usual)
         if slot.is_up and (slot.is_to_end or not is_allowed):
             return _Turn.REST
-        if is_allowed and self._queue and (slot.is_up or len(self._queue) > sum(s.is_free for s in self._slots)):
+        if is_allowed and self._is_for(slot):
             return heapq.heappop(self._queue)[2]
         if slot.is_up:
             return _Turn.REST if is_rested else None
-        if is_allowed and self._is_expecting:
+        if is_allowed and self._is_expecting and slot.is_urgent == (len(self._slots) > self._usual):
             self._is_expecting = False
             return _Turn.WARM_UP
         return None
+
+    def _is_for(self, slot: _Slot) -> bool:
+        """Whether the most urgent job is one for this worker to take, or to be started for."""
+        if not self._queue or self._queue[0][0] > slot.least:
+            return False
+        fitting = [s for s in self._slots if s.is_free and self._queue[0][0] <= s.least]
+        if slot.is_up:
+            return slot.is_urgent or not any(s.is_urgent for s in fitting)  # left to the one that has nothing else
+        return len(self._queue) > len(fitting)
 
     def _serve(self, slot: _Slot) -> None:
         """One thread's life: take a job, answer it, and have a worker as long as there are some."""
@@ -291,8 +308,12 @@ class DecodePool:
 class _Slot:
     """A thread's place for its worker; `stop` and reading `process` are for other threads too."""
 
-    def __init__(self, limits: DecodeLimits, number: int, *, is_up: bool) -> None:
+    def __init__(
+        self, limits: DecodeLimits, number: int, *, is_up: bool, least: Priority = Priority.BACKGROUND
+    ) -> None:
         self._limits = limits
+        self.least = least  # the least urgent work that it takes
+        self.is_urgent = least < Priority.BACKGROUND
         self._stopped = threading.Event()
         self.number = number
         self.is_up = is_up  # has a worker, or is about to start one

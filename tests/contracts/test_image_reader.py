@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -581,6 +582,41 @@ def test_urgent_work_goes_first_and_equal_work_in_order(single: DecodePool, tmp_
         future.result(LIMIT_S)
     urgent = ["question", "pair of an arrival", "arrival 1", "arrival 2"]
     assert order == [*urgent, "old pair", "old photo 1", "old photo 2", "old photo 3", "for a model"]
+
+
+def test_what_is_urgent_has_a_worker_of_its_own_that_no_backlog_gets(tmp_path: Path) -> None:
+    path, go = written(tmp_path, encoded(PHOTO, "JPEG")), threading.Event()
+    taken = [threading.Event() for _ in range(2)]
+
+    def blocking(begun: threading.Event) -> Callable[[bytes], bool]:
+        def is_known(_: bytes) -> bool:
+            begun.set()
+            return go.wait(LIMIT_S)
+
+        return is_known
+
+    with closing(DecodePool(1, has_urgent=True, starts_warm=False)) as pool:
+        old = [pool.read(path, is_known=blocking(begun), priority=Priority.BACKLOG) for begun in taken]
+        assert taken[0].wait(LIMIT_S)
+        usual = pool.worker_pids()
+        new = pool.read(path, is_known=never_known, priority=Priority.ARRIVAL).result(LIMIT_S)
+        assert isinstance(new, ReadFile)
+        [urgent] = set(pool.worker_pids()) - set(usual)
+        assert not taken[1].is_set()
+        assert os.getpriority(os.PRIO_PROCESS, urgent) == os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, usual[0]) > os.getpriority(os.PRIO_PROCESS, urgent)
+        go.set()
+        assert all(isinstance(future.result(LIMIT_S), ReadFile) for future in old)
+
+
+def test_a_worker_for_what_is_urgent_alone_does_not_keep_others_from_being_started(tmp_path: Path) -> None:
+    path = written(tmp_path, encoded(PHOTO, "JPEG"))
+    with closing(DecodePool(1, has_urgent=True, starts_warm=False)) as pool:
+        pool.expect()
+        for priority in (Priority.ARRIVAL, Priority.BACKLOG, Priority.QUESTION, Priority.BACKGROUND):
+            answer = pool.read(path, is_known=never_known, priority=priority).result(LIMIT_S)
+            assert isinstance(answer, ReadFile)
+        assert len(pool.worker_pids()) == 2
 
 
 def test_close_cancels_what_waits_and_does_not_wait_for_a_stuck_worker(tmp_path: Path) -> None:
