@@ -146,10 +146,19 @@ def explain(error: BaseException, data: bytes, fmt: str) -> UnreadableImageError
         return UnreadableImageError(ProblemCode.TRUNCATED, f"the {fmt} picture ends too early")
     if isinstance(error, NotImplementedError) or any(word in text.lower() for word in _UNSUPPORTED_WORDS):
         return UnreadableImageError(ProblemCode.UNSUPPORTED, _one_line(f"a {fmt} variant that is not read: {text}"))
-    # An UnidentifiedImageError's text names an object in memory; what is no OSError speaks to programmers.
-    if isinstance(error, PIL.UnidentifiedImageError) or not isinstance(error, OSError | SyntaxError):
+    if _speaks_to_programmers(error):
         text = "the header or a table is not valid"
     return UnreadableImageError(ProblemCode.DAMAGED, _one_line(f"the {fmt} decoder refused it: {text}"))
+
+
+def _speaks_to_programmers(error: BaseException) -> bool:
+    """Whether a text is of no use to others: it names an object in memory, or what Python tripped over.
+
+    Pillow hands on errors of struct and of indexes as a SyntaxError with the same text.
+    """
+    if isinstance(error, PIL.UnidentifiedImageError) or not isinstance(error, OSError | SyntaxError):
+        return True
+    return error.__cause__ is not None or str(error) == "not identified by this driver"
 
 
 def tags_of(image: Image.Image, data: bytes) -> Tags:

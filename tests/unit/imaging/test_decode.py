@@ -159,3 +159,10 @@ def test_a_confined_worker_develops_a_raw_file_and_digests_its_sensor(tmp_path: 
         assert pool.pixel_digest(path, priority=Priority.QUESTION).result(60) == pixel_digest(dng(mosaic()), LIMITS)
     finally:
         pool.close()
+
+
+def test_a_reason_is_for_people_and_not_python_s_own_words() -> None:
+    data = b"\xff\xd8\xff\xc0\x00\x04\x08\x00" + bytes(64) + b"\xff\xd9"  # a frame without its sizes
+    with pytest.raises(UnreadableImageError) as caught:
+        decode(data, LIMITS)
+    assert caught.value.detail == "the JPEG decoder refused it: the header or a table is not valid"
