@@ -13,6 +13,7 @@ from typing import Final
 
 MIB: Final = 1 << 20
 FRESH_BYTES: Final = 32 * MIB  # a worker that has just started; measured 29 MiB
+_LARGE_BYTES: Final = 2 * FRESH_BYTES
 TYPICAL_BYTES: Final = 96 * MIB  # a worker among photos, until one was seen that has more
 _FORGET: Final = 0.995  # a look; so that one huge picture is forgotten after some minutes of looks
 
@@ -23,11 +24,17 @@ class MemoryUse:
 
     own_bytes: int = 0  # the daemon, its watcher, device workers
     workers: Mapping[int, int] = field(default_factory=dict)  # decode worker's process id → bytes
+    mapped_bytes: int = 0  # pages of files that the daemon has mapped; not counted
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
         return self.own_bytes + sum(self.workers.values())
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether no decode worker has more than a fresh one."""
+        return all(held <= _LARGE_BYTES for held in self.workers.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +75,7 @@ def measures(use: MemoryUse, *, ceiling_bytes: int, workers: int, need_bytes: in
     renew: set[int] = set()
     excess = use.total_bytes - ceiling_bytes
     for pid, held in sorted(use.workers.items(), key=lambda worker: -worker[1]):
-        if excess <= 0 or held <= 2 * FRESH_BYTES:
+        if excess <= 0 or held <= _LARGE_BYTES:
             break
         renew.add(pid)
         excess -= held - FRESH_BYTES

@@ -108,6 +108,7 @@ class Engine:
         self.intake.scan(None)
         self.generations.start()
         self.memory.start()
+        self.reader.expect()
 
     def forget(self, contents: list[ContentId]) -> None:
         """Have every stage forget contents that were removed from the store."""

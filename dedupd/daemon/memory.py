@@ -30,9 +30,11 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 2.0
 _LOOK_AT_WORKERS_EVERY_S = 0.5  # one may grow by 200 MiB in a second; a look costs a millisecond
-_WORTH_GIVING_BACK = 8 * MIB  # that came since the last time
+_WORTH_GIVING_BACK = 8 * MIB  # that came since the last time, mapped pages too
+_STILL = MIB  # who grows by less from look to look is not at work
 _OF_THE_GROUP = 0.8  # of what the control group may have: the kernel must not be first
 _OF_THE_MACHINE = 0.5
+_OWN = ("RssAnon:", "RssShmem:")
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -45,7 +47,7 @@ class Workers(Protocol):
 
 
 class MemoryKeeper:
-    """Looks from `start` to `stop`, more often while there are workers; `standing` may be asked by any thread.
+    """Looks from `start` to `stop`, more often while workers are large; `standing` may be asked by any thread.
 
     Args:
         reader: the decode workers.
@@ -75,7 +77,7 @@ class MemoryKeeper:
         self._need_bytes = TYPICAL_BYTES
         self._measures = MemoryMeasures(workers=workers)
         self._use = MemoryUse()
-        self._own_after_giving_back = 0
+        self._kept_bytes = 0  # after giving back
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
 
@@ -116,10 +118,11 @@ class MemoryKeeper:
         if asked.renew:
             self._reader.renew(asked.renew)
         is_news = bool(asked.trouble) and not self._measures.trouble
+        is_still = _resident(use) <= _resident(self._use) + _STILL
         self._use, self._measures = use, asked
         if is_news:
             self._tell(asked.trouble)
-        if not use.workers and use.own_bytes > self._own_after_giving_back + _WORTH_GIVING_BACK:
+        if is_still and use.is_resting and _resident(use) > self._kept_bytes + _WORTH_GIVING_BACK:
             self._rest()
 
     def _rest(self) -> None:
@@ -127,28 +130,32 @@ class MemoryKeeper:
         with contextlib.suppress(AttributeError):  # a libc without it
             ctypes.CDLL(None).malloc_trim(0)
         self._give_back()
-        self._use = self._use_now([])
-        self._own_after_giving_back = self._use.own_bytes
+        self._use = self._use_now(self._reader.worker_pids())
+        self._kept_bytes = _resident(self._use)
 
     def _run(self) -> None:
-        while not self._stopping.wait(_LOOK_AT_WORKERS_EVERY_S if self._use.workers else _LOOK_EVERY_S):
+        while not self._stopping.wait(_LOOK_EVERY_S if self._use.is_resting else _LOOK_AT_WORKERS_EVERY_S):
             try:
                 self.look()
             except Exception:  # noqa: BLE001 - the ceiling is a courtesy; the daemon goes on without one look
                 _log.exception("memory.look")
 
 
+def _resident(use: MemoryUse) -> int:
+    return use.own_bytes + use.mapped_bytes
+
+
 def used_now(workers: list[int]) -> MemoryUse:
     """What this process and its children hold, the named decode workers apart."""
-    own = _held_by(os.getpid())
+    own = _rss(os.getpid(), _OWN)
     found: dict[int, int] = {}
     for pid in _children():
-        held = _held_by(pid)
+        held = _rss(pid, _OWN)
         if pid in workers:
             found[pid] = held
         else:
             own += held
-    return MemoryUse(own_bytes=own, workers=found)
+    return MemoryUse(own_bytes=own, workers=found, mapped_bytes=_rss(os.getpid(), ("RssFile:",)))
 
 
 def ceiling_bytes(memory_mb: int) -> int:
@@ -177,11 +184,11 @@ def group_limit_bytes(groups: Path = _GROUPS, own: Path = Path("/proc/self/cgrou
     return min(limits, default=None)
 
 
-def _held_by(pid: int) -> int:
-    """Anonymous and shared memory of a process that is resident, bytes; 0 for one that has ended."""
+def _rss(pid: int, names: tuple[str, ...]) -> int:
+    """Kinds of a process's resident memory, bytes; 0 for one that has ended."""
     with contextlib.suppress(OSError):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
+        return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(names))
     return 0
 
 

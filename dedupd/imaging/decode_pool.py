@@ -1,8 +1,8 @@
 """The ImageReader: worker processes behind a queue that takes the most urgent work first.
 
 Owns the queue, one thread per worker and, through each thread, the worker's life: a worker that dies is replaced, a
-job that it died on is tried once more, a worker that takes too long is killed. One that had nothing to do for long is
-ended, and started again when there is work or somebody says that there soon will be. Parses no picture itself.
+job that it died on is tried once more, a worker that takes too long is killed. Those that had nothing to do for long
+end, and the last of them is exchanged for a fresh one, which holds little. Parses no picture itself.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class _Turn(Enum):
 
     WARM_UP = auto()  # have a worker ready
     REST = auto()  # end the worker
+    RENEW = auto()  # have a fresh one in its place
     CLOSE = auto()
 
 
@@ -63,7 +64,7 @@ class DecodePool:
     Args:
         workers: how many there may be.
         limits: what each may spend.
-        rest_after_s: how long a worker is kept that has nothing to do.
+        rest_after_s: how long a worker that has nothing to do is kept as it is.
         starts_warm: whether all are started at once; else when they are needed.
         has_urgent: whether there is one more worker, in nobody's way otherwise, for what has arrived and for
             questions: with the niceness of the daemon itself, and never busy with a backlog's picture.
@@ -204,11 +205,12 @@ class DecodePool:
         with self._changed:
             slot.is_free = slot.is_up
             rest_at_s = time.monotonic() + self._rest_after_s if slot.is_up else math.inf
-            while (turn := self._turn_now(slot, is_rested=time.monotonic() >= rest_at_s)) is None:
-                left_s = rest_at_s - time.monotonic()
-                self._changed.wait(max(0.0, left_s) if left_s < threading.TIMEOUT_MAX else None)
+            while (turn := self._turn_now(slot, is_rested=(left_s := rest_at_s - time.monotonic()) <= 0)) is None:
+                if left_s <= 0:
+                    rest_at_s = left_s = math.inf  # it is fresh, and the last
+                self._changed.wait(left_s if left_s < threading.TIMEOUT_MAX else None)
             slot.is_up = turn not in {_Turn.REST, _Turn.CLOSE}
-            slot.is_free = turn is _Turn.WARM_UP
+            slot.is_free = turn in {_Turn.WARM_UP, _Turn.RENEW}
             if not slot.is_up or slot.is_urgent:
                 self._changed.notify_all()  # a job that was left to this one, or lay behind it, is another's now
             return turn
@@ -222,7 +224,7 @@ class DecodePool:
         if is_allowed and self._is_for(slot):
             return heapq.heappop(self._queue)[2]
         if slot.is_up:
-            return _Turn.REST if is_rested else None
+            return self._rest_of(slot) if is_rested else None
         if is_allowed and self._is_expecting and slot.is_urgent == (len(self._slots) > self._usual):
             self._is_expecting = False
             return _Turn.WARM_UP
@@ -237,6 +239,12 @@ class DecodePool:
             return slot.is_urgent or not any(s.is_urgent for s in fitting)  # left to the one that has nothing else
         return len(self._queue) > len(fitting)
 
+    def _rest_of(self, slot: _Slot) -> _Turn | None:
+        if sum(each.is_up for each in self._slots) > 1:
+            return _Turn.REST
+        has_worked = slot.process is None or slot.process.jobs > 0
+        return _Turn.RENEW if has_worked else None
+
     def _serve(self, slot: _Slot) -> None:
         """One thread's life: take a job, answer it, and have a worker as long as there are some."""
         turn: Job[Any] | _Turn = _Turn.WARM_UP if slot.is_up else _Turn.REST
@@ -244,7 +252,9 @@ class DecodePool:
             match turn:
                 case _Turn.REST:
                     slot.discard()
-                case _Turn.WARM_UP:
+                case _Turn.WARM_UP | _Turn.RENEW:
+                    if turn is _Turn.RENEW:
+                        slot.discard()
                     with contextlib.suppress(RetryError):  # said again, to who asks, by the first job
                         self._tell_unconfined(slot.ready().unconfined)
                 case _:
@@ -315,6 +325,7 @@ class _Slot:
         self.least = least  # the least urgent work that it takes
         self.is_urgent = least < Priority.BACKGROUND
         self._stopped = threading.Event()
+        self._spawning: WorkerProcess | None = None  # the newest, ready or not
         self.number = number
         self.is_up = is_up  # has a worker, or is about to start one
         self.is_free = is_up  # and no job
@@ -328,7 +339,7 @@ class _Slot:
             self.discard()
             process = None
         if process is None:
-            process = self.process = WorkerProcess(self._limits)
+            process = self.process = WorkerProcess(self._limits, self._spawned)
             if self._stopped.is_set():
                 self.discard()
                 raise RetryError("the decode pool is closed")
@@ -342,8 +353,13 @@ class _Slot:
         self.process = None
 
     def stop(self) -> None:
-        """Kill the worker now, and any that may still be starting when it is ready."""
+        """Kill the worker now, and one that is starting."""
         self._stopped.set()
-        process = self.process
-        if process is not None:
+        for process in (self.process, self._spawning):
+            if process is not None:
+                process.kill()
+
+    def _spawned(self, process: WorkerProcess) -> None:
+        self._spawning = process
+        if self._stopped.is_set():
             process.kill()

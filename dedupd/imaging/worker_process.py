@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import msgspec
 
@@ -42,7 +43,8 @@ class WorkerTimeoutError(Exception):
 class WorkerProcess:
     """A running worker. Made in its constructor, which returns once the worker is ready."""
 
-    def __init__(self, limits: DecodeLimits) -> None:
+    def __init__(self, limits: DecodeLimits, on_spawned: Callable[[WorkerProcess], None] = lambda _: None) -> None:
+        """Start it; `on_spawned` gets it when there is a process to kill, long before it is ready."""
         self.jobs = 0
         self.unconfined: tuple[str, ...] = ()  # what the kernel could not take from it
         self._limits = limits
@@ -63,6 +65,7 @@ class WorkerProcess:
             self._sock.close()
             raise RetryError(f"no decode worker could be started: {error}; free memory or processes") from error
         try:
+            on_spawned(self)
             self._begin(limits)
         except BaseException:
             self.kill()

@@ -35,7 +35,7 @@ class Decode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_jpeg_megapixels: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 300
     max_other_megapixels: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
     timeout_s: _Positive = 20.0  # one picture
-    rest_after_s: _Positive = 60.0  # a worker without work ends after it
+    rest_after_s: _Positive = 60.0  # workers without work end after it, but for a fresh one
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -92,16 +92,31 @@ def test_a_ceiling_that_cannot_be_held_is_told_once_and_again_when_it_comes_back
 
 
 def test_memory_is_given_back_once_nobody_reads_any_more() -> None:
-    stand = Stand(100, w7=40)
-    stand.keeper.look()
+    stand = Stand(100, w7=80)
+    for _ in range(3):
+        stand.keeper.look()
     assert stand.given_back == 0, "while something is read it would be fetched again at once"
-    stand.set(100)
-    stand.keeper.look()
-    stand.keeper.look()
+    stand.set(100, w7=30)
+    for _ in range(3):
+        stand.keeper.look()
     assert stand.given_back == 1
     stand.set(150)
     stand.keeper.look()
+    assert stand.given_back == 1, "who grows is at work"
+    stand.keeper.look()
     assert stand.given_back == 2
+
+
+def test_pages_that_a_scan_mapped_are_given_back_though_nothing_else_grew() -> None:
+    stand = Stand(100)
+    for _ in range(3):
+        stand.keeper.look()
+    assert stand.given_back == 1
+    stand.use = MemoryUse(own_bytes=100 * MIB, mapped_bytes=50 * MIB)
+    stand.keeper.look()
+    stand.keeper.look()
+    assert stand.given_back == 2
+    assert stand.keeper.standing.use.total_bytes == 100 * MIB, "they do not count for the ceiling"
 
 
 def test_a_child_that_is_a_decode_worker_is_counted_apart() -> None:

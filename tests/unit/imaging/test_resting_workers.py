@@ -71,14 +71,21 @@ def held(pool: DecodePool, picture: bytes, jobs: int) -> tuple[list[Future[objec
     return futures, go
 
 
-def test_a_worker_without_work_ends_and_the_next_job_has_another(
-    make_pool: Callable[..., DecodePool], picture: bytes
-) -> None:
-    pool = make_pool(1, rest_after_s=SOON_S)
+def test_workers_without_work_end_but_for_a_fresh_one(make_pool: Callable[..., DecodePool], picture: bytes) -> None:
+    pool = make_pool(2, rest_after_s=SOON_S)
     assert pool.worker_pids() == [], "none is started before there is work"
+    futures, go = held(pool, picture, 2)
+    worked = set(pool.worker_pids())
+    assert len(worked) == 2
+    go.set()
+    for future in futures:
+        future.result(LIMIT_S)
+    until(lambda: len(pids := pool.worker_pids()) == 1 and not worked & set(pids))
+    [fresh] = pool.worker_pids()
+    time.sleep(3 * SOON_S)
+    assert pool.worker_pids() == [fresh], "there is nothing to renew"
     assert is_read(ask(pool, picture).result(LIMIT_S))
-    until(lambda: not pool.worker_pids())
-    assert is_read(ask(pool, picture).result(LIMIT_S))
+    until(lambda: pool.worker_pids() not in ([], [fresh]))
     assert pool.died_total == 0, "a worker that rests has not died on anything"
 
 
@@ -166,3 +173,9 @@ def test_whatever_is_allowed_and_renewed_meanwhile_every_job_is_answered(
     pool.allow(1)
     assert all(is_read(future.result(LIMIT_S)) for future in futures)
     assert pool.died_total == 0
+
+
+def test_a_pool_that_closes_does_not_wait_for_workers_that_start(make_pool: Callable[..., DecodePool]) -> None:
+    pool = make_pool(2, starts_warm=True)
+    pool.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode-")]
