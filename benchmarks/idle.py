@@ -42,6 +42,7 @@ from dedupd.core.records import (
 )
 from dedupd.daemon.build import stat_of
 from dedupd.embedding.local_embedder import LocalEmbedder
+from dedupd.index.catch_up import open_index, save_snapshot
 from dedupd.store import LmdbLibrary
 
 QUICK = ("--files", "2000", "--seconds", "20")
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> Result:
         home = Path(temporary)
         folder = home / "photos"
         make_library(home / "state", folder, arguments.files)
+        take_snapshot(home / "state")
         with running(home, folder, workers=arguments.workers) as daemon:
             status = daemon.wait_until_idle(files=arguments.files)
             while any(root.is_scanning or root.last_full_scan_at is None for root in status.roots):
@@ -118,6 +120,17 @@ def make_library(state: Path, folder: Path, files: int, *, is_on_disk: bool = Tr
         )
     _fill(library, folder, range(files), is_on_disk=is_on_disk)
     library.close()
+
+
+def take_snapshot(state: Path) -> str:
+    """Write a snapshot of all that the store holds, as a daemon does when it had time; the kind of its index."""
+    library, embedder = LmdbLibrary(state), LocalEmbedder()
+    opened = open_index(state / "index", embedder.model, library)
+    opened.index.grow_if_due()
+    save_snapshot(opened.index, state / "index", embedder.model, opened.sequence)
+    embedder.close()
+    library.close()
+    return opened.index.kind
 
 
 def add_files(state: Path, folder: Path, files: int) -> None:

@@ -28,13 +28,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import Result, Row, median, run_alone
-from benchmarks.idle import PAIRED, add_files, make_library
+from benchmarks.idle import PAIRED, add_files, make_library, take_snapshot
 from benchmarks.memory import Looks, rounded
 from benchmarks.processes import Daemon
 from dedupd.core.errors import DedupdError
-from dedupd.embedding.local_embedder import LocalEmbedder
-from dedupd.index.catch_up import open_index, save_snapshot
-from dedupd.store import LmdbLibrary
 
 QUICK = ("--files", "20000", "--behind", "1000", "--runs", "1")
 PROMISE_S = 5.0
@@ -78,17 +75,6 @@ def run(arguments: argparse.Namespace) -> Result:
             for case, found in starts.items()
         },
     }
-
-
-def take_snapshot(state: Path) -> str:
-    """Write a snapshot of all that the store holds, as the daemon does when it had time; the kind of its index."""
-    library, embedder = LmdbLibrary(state), LocalEmbedder()
-    opened = open_index(state / "index", embedder.model, library)
-    opened.index.grow_if_due()
-    save_snapshot(opened.index, state / "index", embedder.model, opened.sequence)
-    embedder.close()
-    library.close()
-    return opened.index.kind
 
 
 def start(home: Path, folder: Path) -> Result:
