@@ -133,7 +133,7 @@ class FaissIndex:
             self._changes += sum(map(len, new.values()))
             if self._missed is not None:
                 self._missed.update(dict.fromkeys(new))
-            is_due = self._on_due is not None and self._missed is None and self._lists_due() is not None
+            is_due = self._on_due is not None and self._missed is None and self._lists_due_by_size() is not None
         if is_due and self._on_due is not None:
             self._on_due(self)
 
@@ -204,17 +204,20 @@ class FaissIndex:
 
     def _lists_due(self) -> int | None:
         """How many inverted lists there should be, 0 for none; None while the present index is right."""
+        due, held = self._lists_due_by_size(), self._held.vectors
+        # Other pictures than it was trained with: worth the look at every list only when many came or went.
+        if due is None and held.lists and self._changes > _DRIFTED * len(held) and held.imbalance > _MAX_IMBALANCE:
+            return lists_for(len(held))
+        return due
+
+    def _lists_due_by_size(self) -> int | None:
         held = self._held.vectors
         count, due = len(held), lists_for(len(held))
         if held.lists is None:
             return due if count >= self._exact_below else None
         if count < self._exact_below * _SHRUNK:
             return 0
-        if due > held.lists or due < held.lists * _SHRUNK:
-            return due
-        # Other pictures than it was trained with: worth the look at every list only when many came or went.
-        has_drifted = self._changes > _DRIFTED * count and held.imbalance > _MAX_IMBALANCE
-        return due if has_drifted else None
+        return due if due > held.lists or due < held.lists * _SHRUNK else None
 
     def _built(self, contents: list[ContentId], lists: int) -> Generation:
         """An index of so many lists that holds what the store has of these contents."""

@@ -16,7 +16,7 @@ from dedupd.core.arrays import Vectors
 from dedupd.index.faiss_binding import IdIndex, Similarities, faiss, is_exact_of_ours, use_one_thread
 from dedupd.index.views import Int64s
 
-# docs/decisions/0023: measured on a million made pictures.
+# docs/decisions/0024: measured on a million made pictures.
 TRAINING_POINTS_PER_LIST = 40  # FAISS warns below 39; more did not raise recall
 _ROUNDS = 6  # of k-means
 _PROBES = 64  # lists that a search looks into

@@ -87,6 +87,14 @@ def test_snapshot_holds_the_index_whatever_its_kind(directory, library, exact_be
     assert opened(directory, library).origin == "snapshot+51"
 
 
+def test_index_made_anew_says_that_another_kind_is_due(directory, library):
+    told = []
+    index = open_index(directory, MODEL, library, exact_below=10, on_due=told.append).index
+    assert told == [index]
+    assert open_index(directory, MODEL, library, exact_below=10**6, on_due=told.append).origin.startswith("rebuilt")
+    assert told == [index]
+
+
 def test_killed_while_it_grows_starts_from_the_kind_before(directory, library):
     """Growth lives in memory alone: a snapshot that is written meanwhile is of what still answers."""
     index = open_index(directory, MODEL, library, exact_below=10**6).index
