@@ -14,7 +14,7 @@ from typing import Final
 MIB: Final = 1 << 20
 FRESH_BYTES: Final = 32 * MIB  # a worker that has just started; measured 29 MiB
 _LARGE_BYTES: Final = 2 * FRESH_BYTES
-TYPICAL_BYTES: Final = 96 * MIB  # a worker among photos, until one was seen that has more
+TYPICAL_BYTES: Final = 160 * MIB  # a worker among photos of 12 megapixels, until one was seen that has more
 _FORGET: Final = 0.995  # a look; so that one huge picture is forgotten after some minutes of looks
 
 

@@ -39,7 +39,7 @@ def test_a_ceiling_that_the_library_alone_breaks_is_said_with_what_would_do() ->
     held = measures(use(260), ceiling_bytes=300 * MIB, workers=2, need_bytes=TYPICAL_BYTES)
     assert held.trouble == ""
     broken = measures(use(280), ceiling_bytes=300 * MIB, workers=2, need_bytes=TYPICAL_BYTES)
-    assert "limits.memory_mb to 400" in broken.trouble
+    assert "limits.memory_mb to 450" in broken.trouble
     assert "300 MiB" in broken.trouble
 
 

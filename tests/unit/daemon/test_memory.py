@@ -14,7 +14,7 @@ from dedupd.core.memory_rules import MIB, MemoryUse
 from dedupd.daemon.memory import MemoryKeeper, ceiling_bytes, group_limit_bytes, used_now
 from dedupd.store.mapped_pages import give_back_pages
 
-CEILING = 500 * MIB
+CEILING = 800 * MIB
 
 
 class Staff:
@@ -64,7 +64,7 @@ def test_workers_become_fewer_when_they_are_large_and_more_again_later() -> None
     stand = Stand(100, w7=40)
     stand.keeper.look()
     assert stand.staff.allowed == 4
-    stand.set(100, w7=250, w8=250)
+    stand.set(100, w7=400, w8=400)
     stand.keeper.look()
     assert stand.staff.allowed == 1
     assert stand.staff.renewed == [frozenset({7})]
@@ -77,7 +77,7 @@ def test_workers_become_fewer_when_they_are_large_and_more_again_later() -> None
 
 
 def test_a_ceiling_that_cannot_be_held_is_told_once_and_again_when_it_comes_back() -> None:
-    stand = Stand(490)
+    stand = Stand(790)
     stand.keeper.look()
     stand.keeper.look()
     assert len(stand.told) == 1
