@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -89,7 +90,7 @@ def main() -> None:
             drawn.write_text(svg)
             print(drawn)
     if arguments.write_docs:
-        write_figures(made_on, results)
+        write_figures({**made_on, "load_average_after": os.getloadavg()}, results)
 
 
 if __name__ == "__main__":

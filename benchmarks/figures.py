@@ -71,9 +71,11 @@ def image(file: str) -> str:
 
 
 def machine_of(made_on: Result) -> str:
+    """Where and when; the load says whether to believe a wall-clock time (more than one a core: only the ratios)."""
+    loads = [made_on[key][0] for key in ("load_average_before", "load_average_after") if key in made_on]
     return (
         f"Commit `{made_on['commit']}`, {made_on['at'][:10]}, {made_on['cores']} cores of {made_on['cpu']}, "
-        f"{made_on['memory_mib'] / 1024:.0f} GiB; load average before it {made_on['load_average_before'][0]:.1f}."
+        f"{made_on['memory_mib'] / 1024:.0f} GiB, load average {' … '.join(f'{load:.1f}' for load in loads)}."
     )
 
 
