@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -223,7 +223,7 @@ def build_engine(
     workers = settings.decode.workers or len(os.sched_getaffinity(0))
     reader = DecodePool(
         workers,
-        limits=_limits(settings.decode),
+        limits=_limits(settings.decode, is_awaited=is_awaited),
         rest_after_s=settings.decode.rest_after_s,
         starts_warm=is_awaited,  # a daemon that starts again has most often nothing to read
         has_urgent=not is_awaited,  # nothing arrives in a scan that somebody waits for
@@ -372,10 +372,11 @@ def _tell_degraded(library: LmdbLibrary, clock: SystemClock, what: str, message:
         txn.append(Degraded(what=what, message=message), clock.wall_ns())
 
 
-def _limits(decode: Decode) -> DecodeLimits:
-    return DecodeLimits(
+def _limits(decode: Decode, *, is_awaited: bool = False) -> DecodeLimits:
+    limits = DecodeLimits(
         max_file_bytes=decode.max_file_mb * MIB,
         max_jpeg_pixels=decode.max_jpeg_megapixels * _MEGAPIXEL,
         max_pixels=decode.max_other_megapixels * _MEGAPIXEL,
         job_s=decode.timeout_s,
     )
+    return replace(limits, nice=0) if is_awaited else limits

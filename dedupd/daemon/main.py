@@ -146,6 +146,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     arguments = make_parser().parse_args(argv)
+    # Before numpy is loaded: its products are small here, and threads that spin for them take time from the workers.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         return _COMMANDS[arguments.command](arguments)
     except DedupdError as error:
