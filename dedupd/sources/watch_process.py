@@ -98,14 +98,15 @@ class RootWatch:
                 self._place_again(mounts)
 
     def _repair(self, group: RootWatchGroup) -> None:
-        """Add the watches that an overflow or a limit cost. OSError: the root cannot be watched."""
+        """Add the watches that an overflow, a limit or a rename cost. OSError: the root cannot be watched."""
         if group.lost_events:
             _log.warning("queue-overflowed root=%r overflows=%d", self.root.path, group.overflows)
             group.catch_up()
             self._mark_all()
         elif group.unwatched:
-            for path in group.retry_unwatched():
-                self._dirty.mark(self.root.id, path[len(self._path) :].strip(b"/"), is_recursive=True)
+            self._mark_below(group.retry_unwatched())
+        if group.has_moved:
+            self._mark_below(group.repair_moved())
 
     def is_working(self) -> bool:
         """False when a thread of watchdog died, for which nothing but a new process is known to help."""
@@ -148,6 +149,14 @@ class RootWatch:
     def _place_again(self, mounts: list[Mount]) -> None:
         self.place(mounts)
         self._mark_all()
+
+    def _mark_below(self, paths: list[bytes]) -> None:
+        """Mark directories with all below them; those above come first in the list."""
+        marked: set[bytes] = set()
+        for path in paths:
+            if not any(is_below(path, above) for above in marked):
+                marked.add(path)
+                self._dirty.mark(self.root.id, path[len(self._path) :].strip(b"/"), is_recursive=True)
 
     def _mark_all(self) -> None:
         self._dirty.mark(self.root.id, b"", is_recursive=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import tempfile
 import time
 from pathlib import Path
@@ -97,6 +98,87 @@ def test_catching_up_watches_what_came_and_drops_what_went(tmp_path):
         watched = {os.fsdecode(path) for path in group._active_callbacks_by_watch.values()}
         assert watched == {str(tmp_path / name) for name in ("", "stays", "comes", "comes/deep")}
         assert set(group._active_callbacks_by_path) == {os.fsencode(path) for path in watched}
+
+
+def directories_below(root):
+    return {os.fsencode(path) for path, _, _ in os.walk(root)}
+
+
+def is_in_step(group, root):
+    """Whether each directory has a watch that is known by its path of now; those that are gone may still be known."""
+    by_path = dict(group._active_callbacks_by_path)
+    by_watch = dict(group._active_callbacks_by_watch)
+    return all(path in by_path and by_watch.get(by_path[path]) == path for path in directories_below(root))
+
+
+def is_repaired(group, root):
+    """In step, after what the watcher process does every two seconds."""
+    if group.has_moved:
+        group.repair_moved()
+    return is_in_step(group, root)
+
+
+def test_a_directory_made_in_one_that_is_renamed_before_its_event_is_read_is_watched(tmp_path):
+    (tmp_path / "a").mkdir()
+    with a_group(tmp_path) as group:
+        with group._lock:  # the reader thread lags behind
+            (tmp_path / "a" / "new" / "deep").mkdir(parents=True)
+            (tmp_path / "a").rename(tmp_path / "b")
+        wait_until(lambda: group.has_moved)
+        assert group.repair_moved() == [os.fsencode(tmp_path / "b" / name) for name in ("new", "new/deep")]
+        assert is_in_step(group, tmp_path)
+        assert group.repair_moved() == []
+
+
+def test_a_directory_that_is_renamed_alone_keeps_its_watch(tmp_path):
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    with a_group(tmp_path) as group:
+        (tmp_path / "a").rename(tmp_path / "b")
+        wait_until(lambda: is_in_step(group, tmp_path))
+        assert group.has_moved
+        assert group.repair_moved() == []
+        assert not group.has_moved
+
+
+def test_renames_one_after_the_other_into_each_other_s_names_leave_all_watched(tmp_path):
+    (tmp_path / "a" / "1").mkdir(parents=True)
+    (tmp_path / "b" / "2").mkdir(parents=True)
+    with a_group(tmp_path) as group:
+        with group._lock:
+            (tmp_path / "a").rename(tmp_path / "c")
+            (tmp_path / "b").rename(tmp_path / "a")
+            (tmp_path / "a" / "3").mkdir()
+            (tmp_path / "c").rename(tmp_path / "b")
+            (tmp_path / "b" / "4").mkdir()
+        wait_until(lambda: is_repaired(group, tmp_path))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_after_any_storm_of_directories_all_are_watched(tmp_path, seed):
+    chance = random.Random(seed)
+    with a_group(tmp_path) as group:
+        for _ in range(12):
+            with group._lock:
+                for _ in range(chance.randrange(1, 15)):
+                    change_a_directory(tmp_path, chance)
+            time.sleep(chance.choice((0.0, 0.0, 0.01)))
+        wait_until(lambda: is_repaired(group, tmp_path))
+
+
+def change_a_directory(root, chance):
+    """Make, rename or remove one."""
+    below = [path for path in sorted(root.rglob("*")) if path.is_dir()]
+    one = chance.choice(below) if below else root
+    match chance.randrange(4):
+        case 0 if below:
+            target = chance.choice([root, *below]) / f"d{chance.randrange(6)}"
+            if not target.exists() and one not in (target, *target.parents):
+                one.rename(target)
+        case 1 if below:
+            with contextlib.suppress(OSError):  # not empty
+                one.rmdir()
+        case _:
+            (one / f"d{chance.randrange(6)}").mkdir(exist_ok=True)
 
 
 def test_what_could_not_be_read_is_counted_and_watched_once_it_can():
