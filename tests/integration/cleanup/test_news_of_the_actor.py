@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from blake3 import blake3
-from fakes.cleanup_bench import Bench
 from fakes.image_reader import NOW_NS, decoded_image
 
 from dedupd.cleanup.plan_file import encode_plan, plan_id
@@ -12,13 +11,6 @@ from dedupd.core.records import ModelTag, RootRecord, RootState
 from dedupd.daemon.build import stat_of
 from dedupd.daemon.clean_up_news import CURSOR, CleanUpNews
 from dedupd.store import LmdbLibrary
-
-
-@pytest.fixture
-def bench(tmp_path):
-    bench = Bench(tmp_path)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture

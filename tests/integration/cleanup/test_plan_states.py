@@ -1,7 +1,6 @@
 """What became of each plan, as a real actor's journal tells it."""
 
 import pytest
-from fakes.cleanup_bench import Bench
 
 from dedupd.cleanup.plan_file import encode_plan, plan_id
 from dedupd.core.cleanup_plan import PlanState
@@ -19,13 +18,6 @@ class CountedActor:
     def outcomes(self, after, limit):
         self.asked += 1
         return self.actor.outcomes(after, limit)
-
-
-@pytest.fixture
-def bench(tmp_path):
-    bench = Bench(tmp_path)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture
