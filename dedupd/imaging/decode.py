@@ -16,6 +16,7 @@ from dedupd.core.arrays import Pixels
 from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage
 from dedupd.core.records import Capture, ProblemCode
 from dedupd.imaging.digest import ImageData, has_own_colours, image_data
+from dedupd.imaging.eighth import SCALE, decode_eighth
 from dedupd.imaging.formats import motion_bytes
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
 from dedupd.imaging.metadata import capture_of, has_notes, xmp_rating
@@ -41,7 +42,7 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
     """
     picture = open_picture(data, limits)
     try:
-        small, middle, decoder = _small_image(picture)
+        small, middle, decoder = _small_image(data, picture)
     except (*DECODER_ERRORS, MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise explain(error, data, picture.format) from error
     width_px, height_px = picture.upright_size
@@ -85,7 +86,7 @@ def decode_preview(preview: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.ui
         ) from error
 
 
-def _small_image(picture: Picture) -> tuple[Image.Image, Pixels | None, str]:
+def _small_image(data: bytes, picture: Picture) -> tuple[Image.Image, Pixels | None, str]:
     """The small image, upright; the middle at full scale if it was decoded so; the tag of how it was made."""
     image = picture.image
     size = small_size(*image.size)
@@ -94,11 +95,24 @@ def _small_image(picture: Picture) -> tuple[Image.Image, Pixels | None, str]:
     drafted = image.draft(None, size) if image.format == "JPEG" else None
     if drafted is not None and image.size != size:
         box = tuple(float(edge) for edge in drafted[1])  # type: ignore[assignment]  # four edges
-    picture.load()
+    decoded = _eighth(data, picture) if box is not None else None
+    if decoded is None:
+        picture.load()
+        decoded = image
     middle = _middle(image) if image.size == (picture.width_px, picture.height_px) else None
-    small = upright(shrink_to_rgb(image, size, box), picture.orientation)
+    small = upright(shrink_to_rgb(decoded, size, box), picture.orientation)
     way = f"draft{SMALL_SIDE_PX}" if drafted is not None else str(SMALL_SIDE_PX)
     return small, middle, f"{picture.decoder}/{way}"
+
+
+def _eighth(data: bytes, picture: Picture) -> Image.Image | None:
+    """The picture decoded at 1/8, if that is the scale it is opened at; the same pixels as `picture.load` gives."""
+    image = picture.image
+    is_eighth = image.size == (-(-picture.width_px // SCALE), -(-picture.height_px // SCALE))
+    if picture.format != "JPEG" or not is_eighth:  # a RAW file's preview lies somewhere in its data
+        return None
+    found = decode_eighth(data)
+    return found if found is not None and (found.mode, found.size) == (image.mode, image.size) else None
 
 
 def _middle(image: Image.Image) -> Pixels:

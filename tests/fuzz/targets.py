@@ -3,6 +3,7 @@
 Each has seeds, valid inputs that a mutator starts from. Found inputs are kept in `corpus/`, a folder for each target.
 """
 
+import io
 import random
 import shutil
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from PIL import Image, JpegImagePlugin
 
 from dedupd.cleanup import actor_wire, journal
 from dedupd.cleanup.file_calls import FileCalls
@@ -28,6 +30,7 @@ from dedupd.core.ports import Model
 from dedupd.core.records import FileStat, ModelTag, ProblemCode, Relation, Sequence
 from dedupd.imaging import wire
 from dedupd.imaging.digest import image_data
+from dedupd.imaging.eighth import SCALE, decode_eighth
 from dedupd.imaging.exif import read_tags
 from dedupd.imaging.formats import ends_early, motion_bytes, sniff
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
@@ -150,6 +153,20 @@ def check_jpeg(data):
     assert found is None or 0 <= found.size_bytes + found.trailing_bytes <= len(data)
 
 
+def check_eighth(data):
+    """What the compiled decoder answers is what libjpeg decodes, without a complaint."""
+    found = decode_eighth(data)
+    if found is None:
+        return
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    assert found.size == tuple(-(-side // SCALE) for side in image.size)
+    image.decoderconfig = (SCALE, 0)
+    image._size = found.size
+    image.tile = [image.tile[0]._replace(extents=(0, 0, *found.size))]
+    image.load()
+    assert image.tobytes() == found.tobytes()
+
+
 def check_manifest(data):
     directory = Path(tempfile.mkdtemp(dir=_memory()))
     try:
@@ -182,6 +199,14 @@ def _jpeg():
     scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + b"\x12\xff\x00\x34\xff\xd0\x56"
     frame = b"\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00"
     return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00" + frame + scan + b"\xff\xd9"
+
+
+def _photo(**options):
+    """A small JPEG with noise in it."""
+    out = io.BytesIO()
+    pixels = Image.frombytes("RGB", (40, 30), random.Random(1).randbytes(3600))
+    pixels.resize((70, 50)).save(out, "JPEG", **options)
+    return out.getvalue()
 
 
 def _manifest():
@@ -272,6 +297,10 @@ TARGETS = {
         ),
     ),
     "jpeg": Target(check=check_jpeg, seeds=(_jpeg(), _jpeg() + b"tail")),
+    "eighth": Target(
+        check=check_eighth,
+        seeds=(_photo(quality=40), _photo(quality=97, subsampling=0, optimize=True), _photo(restart_marker_blocks=3)),
+    ),
     "manifest": Target(check=check_manifest, seeds=(_manifest(), b"{}")),
     "settings": Target(
         check=check_settings,
