@@ -24,12 +24,14 @@ from dedupd.core.examination import (
     examine_clock,
     examine_disk,
     examine_index,
+    examine_jpeg_decoder,
     examine_memory,
     examine_open_files,
     examine_watches,
 )
 from dedupd.core.ports import Activity, Progress
 from dedupd.core.wording import path_words
+from dedupd.imaging.decoder_versions import has_compiled_jpeg
 from dedupd.settings.schema import Settings
 from dedupd.store.state_directory import check_filesystem
 
@@ -77,6 +79,7 @@ def examine(
         *([_socket(socket_path)] if socket_path is not None else []),
         _actor(settings),
         *(_standing(progress) if progress else []),
+        examine_jpeg_decoder(is_compiled=has_compiled_jpeg()),
         examine_clock(is_synchronised=_is_synchronised(), jumped_s=jumped_s),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 import dedupd
 from dedupd.imaging.limits import DecodeLimits
@@ -20,3 +21,8 @@ def decoder_versions(limits: DecodeLimits) -> str:
             continue
     bounds = (limits.max_file_bytes, limits.max_jpeg_pixels, limits.max_pixels, limits.address_space_bytes)
     return ", ".join([*versions, "limits " + "/".join(map(str, bounds))])
+
+
+def has_compiled_jpeg() -> bool:
+    """Whether large JPEGs are decoded by the compiled part (`eighth`), which needs a C compiler at installation."""
+    return find_spec("dedupd.imaging._jpeg_eighth") is not None

@@ -10,6 +10,7 @@ from dedupd.core.examination import (
     examine_clock,
     examine_disk,
     examine_index,
+    examine_jpeg_decoder,
     examine_open_files,
     examine_watches,
     worst,
@@ -115,3 +116,10 @@ def test_everything_that_is_well_is_said_too(tmp_path):
     found = by_subject(examine(Settings(), state_dir=tmp_path, roots=[os.fsencode(tmp_path)]))
     assert {"root", "watches", "open-files", "state-directory", "disk-space", "actor", "clock"} <= set(found)
     assert found["root"].verdict is Verdict.OK
+
+
+def test_the_slow_jpeg_decoder_is_no_fault():
+    fast, slow = examine_jpeg_decoder(is_compiled=True), examine_jpeg_decoder(is_compiled=False)
+    assert ok(fast)
+    assert ok(slow)
+    assert "python3-dev" in slow.words
