@@ -123,7 +123,7 @@ def _detected(luma: Floats, factor: float, most: int) -> Keypoints:
 
     RootSIFT (Arandjelović and Zisserman, 2012).
     """
-    grey = np.clip(luma, 0, 255).astype(np.uint8)
+    grey = luma.astype(np.uint8)
     full_height, full_width = height, width = grey.shape
     if factor != 1:
         width, height = max(1, round(width * factor)), max(1, round(height * factor))

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dedupd.core.arrays import Pixels
 from dedupd.core.records import Quality
@@ -30,7 +31,8 @@ _FRAME_RANGE = 25  # of 255, over the channels of a line
 _FRAME_DISTANCE = 10
 
 _CALM_QUARTER = 25  # percentile of the cells' noise: where there is little else
-_NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6  # Immerkær 1996, for a deviation of 1
+_NOISE_KERNEL = np.array([1, -2, 1], np.float32)  # down and across: Immerkær 1996 …
+_NOISE_GAIN = 6.0  # … makes this of a deviation of 1
 _DRAWN_RANGE = 1  # grey levels within a cell; a camera's noise and JPEG leave more, a program's background less
 _CLIPPED_LOW, _CLIPPED_HIGH = 1, 254
 _LEAST_DETAIL = 0.5  # grey levels; below it is rounding
@@ -65,14 +67,12 @@ def measure(small: Pixels, middle: Pixels | None, coded: CodedJpeg | None, pixel
         pixels: how many the whole picture has.
     """
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
-    laplacian = cv2.Laplacian(grey, cv2.CV_16S, ksize=1)
-    _, spread = cv2.meanStdDev(laplacian)
     quality = jpeg_quality(coded.quantization) if coded else None
     luma = None if middle is None else cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
     from_pixels = None if luma is None or min(luma.shape) < 2 * _CELL_PX else _pixel_bytes(luma, pixels)
     from_file = _coded_bytes(coded, quality) if coded else None
     return Quality(
-        sharpness=float(spread[0, 0]) ** 2,
+        sharpness=_spread(cv2.Laplacian(grey, cv2.CV_16S, ksize=1)) ** 2,
         information=information(grey),
         jpeg_quality=quality,
         frame_share=frame_share(small),
@@ -111,8 +111,7 @@ def fine_colour(pixels: Pixels) -> float:
     At 4:2:0 colour is halved and enlarged again with every compression, whatever the quality.
     """
     difference = cv2.subtract(pixels[:, :, 0], pixels[:, :, 2], dtype=cv2.CV_16S)
-    mean, spread = cv2.meanStdDev(cv2.Laplacian(difference, cv2.CV_16S, ksize=1))
-    return float(mean[0, 0] ** 2 + spread[0, 0] ** 2)
+    return cv2.norm(cv2.Laplacian(difference, cv2.CV_16S, ksize=1), cv2.NORM_L2SQR) / difference.size
 
 
 def crispness(luma: Luma) -> float | None:
@@ -125,7 +124,7 @@ def crispness(luma: Luma) -> float | None:
     if height < _CELL_PX or width < _CELL_PX:
         return None
     half = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
-    spreads = [cv2.meanStdDev(cv2.Laplacian(at, cv2.CV_16S, ksize=1))[1][0, 0] for at in (luma, half)]
+    spreads = [_spread(cv2.Laplacian(at, cv2.CV_16S, ksize=1)) for at in (luma, half)]
     return math.log(spreads[0] / spreads[1]) if min(spreads) > _LEAST_DETAIL else None
 
 
@@ -134,9 +133,18 @@ def noise(luma: Luma) -> float:
     rows, columns = luma.shape[0] // _CELL_PX, luma.shape[1] // _CELL_PX
     if not rows or not columns:
         return 0.0
-    fine = cv2.filter2D(luma, cv2.CV_32F, _NOISE_KERNEL)[: rows * _CELL_PX, : columns * _CELL_PX]
+    # Whole numbers: exact, and a quarter of the time that a filter of floats takes.
+    whole = cv2.sepFilter2D(luma, cv2.CV_16S, _NOISE_KERNEL, _NOISE_KERNEL)
+    fine = whole[: rows * _CELL_PX, : columns * _CELL_PX].astype(np.float32)
     power = cv2.resize(fine * fine, (columns, rows), interpolation=cv2.INTER_AREA)
-    return float(np.sqrt(np.percentile(power, _CALM_QUARTER)))
+    return float(np.sqrt(np.percentile(power, _CALM_QUARTER))) / _NOISE_GAIN
+
+
+def _spread(values: npt.NDArray[Any]) -> float:
+    """Standard deviation."""
+    # cv2.meanStdDev takes fifteen times as long for 16 bits.
+    mean = cv2.sumElems(values)[0] / values.size
+    return math.sqrt(max(0.0, cv2.norm(values, cv2.NORM_L2SQR) / values.size - mean * mean))
 
 
 def clipped_share(small: Pixels) -> float:
