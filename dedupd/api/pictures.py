@@ -154,23 +154,18 @@ class PictureAnswers:
         self._reads = reads
 
     def groups(self, query: GroupsQuery) -> GroupsMessage:
-        """One page. A group that went since the page before is a NotFoundError: the reader starts over."""
+        """One page. NotFoundError where nobody knows any more where the page before ended: the reader starts over."""
         everything = self._groups.all(relations_down_to(query.relation))
-        start = 0
-        if query.after:
-            at = next((i for i, group in enumerate(everything) if group.id == query.after), None)
-            if at is None:
-                raise NotFoundError(f"Group {query.after} is no longer there: ask again from the first page.")
-            start = at + 1
-        page = everything[start : start + query.limit]
+        page = everything.page(ContentId(query.after) if query.after else None, query.limit)
+        if page is None:
+            raise NotFoundError(f"Group {query.after} is no longer there: ask again from the first page.")
         with self._library.view() as view:
             gallery = Gallery.of(view)
-            messages = [gallery.group(group) for group in page]
-        is_last = start + query.limit >= len(everything)
+            messages = [gallery.group(group) for group in page.groups]
         return GroupsMessage(
             groups=tuple(message for message in messages if message is not None),
             total=len(everything),
-            next=None if is_last else page[-1].id,
+            next=page.next,
         )
 
     def group(self, number: int) -> GroupMessage:

@@ -104,17 +104,14 @@ def _must_be_known(policy: CleanupPolicy, wish: PlanWish, inodes: Inodes) -> Non
 
 def _wanted(groups: Groups, ids: frozenset[ContentId] | None) -> Iterator[Group]:
     """All groups, or those with these ids. Of every relation: what a policy does not act on is named, too."""
-    made = groups.all(DUPLICATE_RELATIONS)
     if ids is None:
-        yield from made
+        yield from groups.all(DUPLICATE_RELATIONS)
         return
-    asked: set[ContentId] = set()
     for one in sorted(ids):
-        group = groups.find(one) or next((g for g in made if g.id == one), None)
+        group = groups.find(one)
         if group is None:
             raise NotFoundError(f"There is no group {one}. `dedupctl groups` lists them.")
-        asked.update(group.contents)
-    yield from (group for group in made if not asked.isdisjoint(group.contents))
+        yield group
 
 
 def _planned_roots(inodes: Inodes, items: Iterable[PlanItem]) -> Iterator[PlannedRoot]:

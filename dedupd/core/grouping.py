@@ -46,6 +46,23 @@ class Group:
         return (self.keeper, *(m.content for m in self.members))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one relation adds to a group, or to all of them: the files beside the kept ones."""
+
+    relation: Relation  # to the kept file
+    files: int
+    frees_bytes: int  # what removing them would free: each inode counts once, one of the kept file's as nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPage:
+    """Some groups in order. Fewer than were asked for where some went meanwhile."""
+
+    groups: tuple[Group, ...]
+    next: ContentId | None  # what the next page is `after`; None: there is none
+
+
 class Tie(NamedTuple):
     """What memory keeps of an edge; a million of them must fit a small machine."""
 
@@ -151,7 +168,9 @@ def split_component(
         home.update(dict.fromkeys(contents, len(groups)))
         groups.append(Group(id=min(contents), keeper=keeper, keeper_reason=keeper_reason, members=tuple(members)))
     related = _hang_on(alone, neighbours, home, relations)
-    return [replace(group, related=tuple(sorted(related.get(i, ())))) for i, group in enumerate(groups)]
+    return [
+        replace(group, related=tuple(sorted(related[i]))) if i in related else group for i, group in enumerate(groups)
+    ]
 
 
 def _hang_on(

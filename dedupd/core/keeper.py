@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dedupd.core.copy_name import is_copy_name
 from dedupd.core.records import ContentId, ContentRecord
@@ -41,11 +42,27 @@ def choose_keeper(candidates: Sequence[Candidate]) -> tuple[ContentId, str]:
     Raises:
         ValueError: there is no candidate.
     """
-    if not candidates:
-        raise ValueError("nothing to choose a keeper from")
-    best = min(candidates, key=order_key)
+    best = best_candidate(candidates)
     rest = [c for c in candidates if c is not best]
     return best.content.id, _reason(best, rest)
+
+
+def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
+    """The first by `order_key`; looks at a criterion only where those before it leave several.
+
+    Raises:
+        ValueError: there is no candidate.
+    """
+    if not candidates:
+        raise ValueError("nothing to choose a keeper from")
+    left = list(candidates)
+    for criterion in _CRITERIA:
+        if len(left) == 1:
+            break
+        weighed = [criterion.key(candidate) for candidate in left]
+        best = min(weighed)
+        left = [candidate for candidate, weight in zip(left, weighed, strict=True) if weight == best]
+    return left[0]
 
 
 def order_key(candidate: Candidate) -> tuple[object, ...]:
@@ -56,7 +73,7 @@ def order_key(candidate: Candidate) -> tuple[object, ...]:
 def _reason(best: Candidate, rest: Sequence[Candidate]) -> str:
     if not rest:
         return "the only one"
-    return preference_words(best, min(rest, key=order_key))
+    return preference_words(best, best_candidate(rest))
 
 
 def preference_words(better: Candidate, worse: Candidate) -> str:
@@ -69,7 +86,7 @@ def preference_words(better: Candidate, worse: Candidate) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Criterion:
-    key: Callable[[Candidate], object]  # smaller is better
+    key: Callable[[Candidate], Any]  # smaller is better; of one type for all candidates
     words: Callable[[Candidate, Candidate], str]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from dedupd.core.events import Event, Fact
 from dedupd.core.examination import Finding
 from dedupd.core.generation import Generation
-from dedupd.core.grouping import Bond, Group
+from dedupd.core.grouping import Bond, Group, GroupPage, Share
 from dedupd.core.illustration import Figures, Illustrated, SheetWords
 from dedupd.core.manners import Hold
 from dedupd.core.memory_rules import MemoryStanding
@@ -440,6 +440,13 @@ class Library(Protocol):
     def transaction(self) -> AbstractContextManager[LibraryTransaction]:
         """Commits on a clean exit, aborts on an exception. One at a time; others wait."""
 
+    def on_changed_contents(self, listener: Callable[[frozenset[ContentId]], None]) -> None:
+        """Call it after each commit with the contents that may be in another group, or another place of it, by it.
+
+        Their files, record or edges changed, or what people said of them. Called by the thread that committed, before
+        its `transaction` returns; it must not raise.
+        """
+
     def wait_for_events(self, after: Sequence, timeout_s: float) -> bool:
         """True as soon as an event newer than `after` is committed."""
 
@@ -616,11 +623,35 @@ class SimilarPictures(Protocol):
         """
 
 
+class GroupListing(Protocol):
+    """Which groups there were at one moment, in order. Each is made when it is reached, as it is then. Thread-safe."""
+
+    @property
+    def shares(self) -> Sequence_[Share]:
+        """What each relation that occurs adds to all groups, the closest first."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Group]:
+        """All of them, as often as asked, a few in memory at a time; those that went meanwhile are left out."""
+
+    def page(self, after: ContentId | None, limit: int) -> GroupPage | None:
+        """Up to `limit` groups from a place on.
+
+        Args:
+            after: `next` of a page before, of this listing or an earlier one; None: from the first. A group that
+                stays as it is while pages are asked for comes once, whatever becomes of the others.
+            limit: of groups, 1 or more.
+
+        Returns:
+            None where nobody remembers that place any more and there is no group with that id.
+        """
+
+
 class Groups(Protocol):
     """The groups of duplicates as they are now. Thread-safe."""
 
-    def all(self, relations: frozenset[Relation]) -> list[Group]:
-        """Every group that these relations make, those that free the most bytes first."""
+    def all(self, relations: frozenset[Relation]) -> GroupListing:
+        """Every group that these relations make, those that free the most bytes first, of equal ones the larger."""
 
     def find(self, group: ContentId) -> Group | None:
         """The group with this id, over all duplicate relations."""

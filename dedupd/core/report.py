@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dedupd.core.grouping import Share
 from dedupd.core.records import ContentId, FilePath, Relation
 
 
@@ -43,17 +45,26 @@ class ReportGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All groups at one moment."""
+    """All groups: the totals as of one moment, the groups as they are when they are reached."""
 
     generated_at_ns: int  # CLOCK_REALTIME
     total_images: int  # files that are there and indexed
     total_contents: int
     duplicate_groups: int
-    total_duplicates: int  # files beside the kept ones
-    frees_bytes: int
+    shares: tuple[Share, ...]  # what each relation that occurs adds, the closest first
     keep_policy: str
     relations: tuple[Relation, ...]
     roots: tuple[bytes, ...]
     problems: int  # files set aside
     pending: int  # files and contents not worked off yet: the report is not complete while > 0
-    groups: tuple[ReportGroup, ...]
+    groups: Iterable[ReportGroup]  # in order, as often as asked, a few in memory at a time
+
+    @property
+    def total_duplicates(self) -> int:
+        """Files beside the kept ones."""
+        return sum(share.files for share in self.shares)
+
+    @property
+    def frees_bytes(self) -> int:
+        """What removing all of them would free."""
+        return sum(share.frees_bytes for share in self.shares)

@@ -6,12 +6,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Console
 
 from dedupd.core.cleanup_plan import RunEnd
 from dedupd.core.ports import Progress
@@ -22,12 +23,13 @@ from dedupd.daemon.control import DaemonControl
 from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.no_changes import NoChanges
 from dedupd.daemon.reports import EngineReports
-from dedupd.daemon.scan_clean_up import ScanCleanUp, clean_up_after_scan
-from dedupd.daemon.scan_display import ScanDisplay
-from dedupd.daemon.scan_summary import ScanSummary, print_summary
-from dedupd.daemon.schedule import tidy
+from dedupd.daemon.tidying import tidy
 from dedupd.reporting.render import ReportFormat, render, write_atomically
 from dedupd.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from dedupd.daemon.scan_clean_up import ScanCleanUp
+    from dedupd.daemon.scan_display import ScanDisplay
 
 _LOOK_EVERY_S = 0.1
 _SETTLE_WRITE_S = 2.0  # nobody waits ten seconds for a scan: a file written in the last two is left to settle
@@ -64,39 +66,29 @@ def run_scan(options: ScanOptions) -> RunEnd | None:
         settle_after_write_s=min(_SETTLE_WRITE_S, options.settings.watch.settle_after_write_s),
     )
     settings = msgspec.structs.replace(options.settings, watch=watch)
-    console = Console(stderr=True, quiet=options.is_quiet)
     wants_stop = _stop_on_signals()
     engine = build_engine(settings, options.state_dir, lambda _ignore: NoChanges(), crashes.report, is_awaited=True)
     try:
         control = DaemonControl(engine)
         began_s = time.monotonic()
         engine.start(options.roots)
-        _wait(engine, control, crashes, ScanDisplay(console), wants_stop)
+        _wait(engine, control, crashes, _display(options), wants_stop)
         tidy(engine)
         engine.save_snapshot()
         progress = control.progress()
         reports = EngineReports(engine)
-        report = _only_touching(reports.draft(DUPLICATE_RELATIONS), _root_ids(engine))
+        report = reports.draft(DUPLICATE_RELATIONS, roots=_root_ids(engine))  # others were found by earlier scans
         if options.report is not None:
             form = report_format(options.report)
             write_atomically(options.report, render(report, form, reports.preview, reports.pair))
         if options.as_json:
             sys.stdout.buffer.writelines(render(report, ReportFormat.JSON, reports.preview, reports.pair))
             sys.stdout.buffer.flush()
-        else:
-            summary = ScanSummary(
-                report=report,
-                report_path=options.report,
-                progress=progress,
-                problems=_problems_below(engine),
-                folders=len(options.roots),
-                spent_s=time.monotonic() - began_s,
-            )
-            print_summary(Console(quiet=options.is_quiet, highlight=False), summary, all_problems=options.show_problems)
+        elif not options.is_quiet:
+            _print_summary(options, report, progress, _problems_below(engine), time.monotonic() - began_s)
         end = None
         if options.clean_up is not None:
-            out = Console(stderr=options.as_json, quiet=options.is_quiet and not options.as_json, highlight=False)
-            end = clean_up_after_scan(engine, options.clean_up, _root_ids(engine), out)
+            end = _clean_up(engine, options.clean_up, options)
     finally:
         crashes.ignore_from_now_on()
         engine.stop(timeout_s=2.0)
@@ -115,20 +107,65 @@ def report_format(path: Path) -> ReportFormat:
 
 
 def _wait(
-    engine: Engine, control: DaemonControl, crashes: CrashBox, display: ScanDisplay, wants_stop: Callable[[], bool]
+    engine: Engine,
+    control: DaemonControl,
+    crashes: CrashBox,
+    display: ScanDisplay | None,
+    wants_stop: Callable[[], bool],
 ) -> None:
     """Until nothing is left to do, twice in a row: between two stages a moment may look like the end."""
     quiet_looks = 0
-    with display:
+    with display or nullcontext():
         while quiet_looks < 2:
             if wants_stop():
                 raise InterruptedScanError
             if crashes.rung.is_set():
                 crashes.raise_first()
             progress = control.progress()
-            display.show(progress)
+            if display is not None:
+                display.show(progress)
             quiet_looks = quiet_looks + 1 if _is_done(engine, progress) else 0
             time.sleep(_LOOK_EVERY_S)
+
+
+# What prints loads rich, a twentieth of a second that a quiet scan does without.
+
+
+def _display(options: ScanOptions) -> ScanDisplay | None:
+    if options.is_quiet:
+        return None
+    from rich.console import Console  # noqa: PLC0415
+
+    from dedupd.daemon.scan_display import ScanDisplay  # noqa: PLC0415
+
+    return ScanDisplay(Console(stderr=True))
+
+
+def _print_summary(
+    options: ScanOptions, report: Report, progress: Progress, problems: list[tuple[bytes, Problem]], spent_s: float
+) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from dedupd.daemon.scan_summary import ScanSummary, print_summary  # noqa: PLC0415
+
+    summary = ScanSummary(
+        report=report,
+        report_path=options.report,
+        progress=progress,
+        problems=problems,
+        folders=len(options.roots),
+        spent_s=spent_s,
+    )
+    print_summary(Console(highlight=False), summary, all_problems=options.show_problems)
+
+
+def _clean_up(engine: Engine, asked: ScanCleanUp, options: ScanOptions) -> RunEnd | None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from dedupd.daemon.scan_clean_up import clean_up_after_scan  # noqa: PLC0415
+
+    console = Console(stderr=options.as_json, quiet=options.is_quiet and not options.as_json, highlight=False)
+    return clean_up_after_scan(engine, asked, _root_ids(engine), console)
 
 
 def _is_done(engine: Engine, progress: Progress) -> bool:
@@ -145,22 +182,6 @@ def _is_done(engine: Engine, progress: Progress) -> bool:
 
 def _root_ids(engine: Engine) -> frozenset[RootId]:
     return frozenset(root.id for root in engine.roots.watched())
-
-
-def _only_touching(report: Report, roots: frozenset[RootId]) -> Report:
-    """The groups that have a file in the folders that were asked for; others were found by earlier scans."""
-    groups = tuple(
-        group for group in report.groups if any(f.file.root in roots for f in (group.keep, *group.duplicates))
-    )
-    if len(groups) == len(report.groups):
-        return report
-    return replace(
-        report,
-        groups=groups,
-        duplicate_groups=len(groups),
-        total_duplicates=sum(len(g.duplicates) for g in groups),
-        frees_bytes=sum(g.frees_bytes for g in groups),
-    )
 
 
 def _problems_below(engine: Engine) -> list[tuple[bytes, Problem]]:

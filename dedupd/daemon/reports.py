@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dedupd.core.keeper import KEEP_POLICY
-from dedupd.core.records import ContentId, Edge, Relation
+from dedupd.core.records import ContentId, Edge, Relation, RootId
 from dedupd.core.report import Report
 from dedupd.daemon.build import Engine
 from dedupd.imaging.preview_segment import detached
@@ -20,16 +20,16 @@ class EngineReports:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def draft(self, relations: frozenset[Relation]) -> Report:
-        """All groups that these relations make, now."""
-        with self._engine.library.view() as view:
-            return draft_report(
-                view,
-                self._engine.groups,
-                relations=relations,
-                keep_policy=KEEP_POLICY,
-                now_ns=self._engine.clock.wall_ns(),
-            )
+    def draft(self, relations: frozenset[Relation], *, roots: frozenset[RootId] | None = None) -> Report:
+        """All groups that these relations make, now; with `roots` those that have a file in one of these."""
+        return draft_report(
+            self._engine.library,
+            self._engine.groups,
+            relations=relations,
+            keep_policy=KEEP_POLICY,
+            now_ns=self._engine.clock.wall_ns(),
+            roots=roots,
+        )
 
     def render(self, report: Report, report_format: WireFormat, /) -> Iterator[bytes]:
         """The report's bytes in pieces."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -40,16 +41,16 @@ def print_summary(console: Console, summary: ScanSummary, *, all_problems: bool)
         f"{count_text(summary.folders, 'folder', 'folders')}, {progress.decoded_total:,} of them decoded now, "
         f"in {summary.spent_s:.1f} s",
     )
-    if report.groups:
+    if report.duplicate_groups:
         duplicates = count_text(report.total_duplicates, "duplicate", "duplicates")
         groups = count_text(report.duplicate_groups, "group", "groups")
         _say(console, f"[bold]{duplicates} in {groups}[/]; without them {bytes_text(report.frees_bytes)} would be free")
-        for group in report.groups[:_SHOWN_GROUPS]:
+        for group in islice(report.groups, _SHOWN_GROUPS):
             _print_group(console, group, report.roots)
-        if len(report.groups) > _SHOWN_GROUPS:
+        if report.duplicate_groups > _SHOWN_GROUPS:
             _say(
                 console,
-                f"\n[dim]… and {count_text(len(report.groups) - _SHOWN_GROUPS, 'more group', 'more groups')}[/]",
+                f"\n[dim]… and {count_text(report.duplicate_groups - _SHOWN_GROUPS, 'more group', 'more groups')}[/]",
             )
     else:
         _say(console, "[green]No duplicates.[/]")

@@ -7,15 +7,16 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from dedupd.core.errors import AccessError, DedupdError
 from dedupd.core.records import ContentId
 from dedupd.core.report import Report
-from dedupd.reporting.html_group import PairOf
 from dedupd.reporting.write_csv import csv_chunks
-from dedupd.reporting.write_html import html_chunks
 from dedupd.reporting.write_json import json_chunks
+
+if TYPE_CHECKING:
+    from dedupd.reporting.html_group import PairOf
 
 PreviewOf = Callable[[ContentId], bytes | None]
 
@@ -50,6 +51,9 @@ def render(report: Report, form: ReportFormat, preview: PreviewOf, pair: PairOf)
         case ReportFormat.CSV:
             return csv_chunks(report)
         case ReportFormat.HTML:
+            # Here, as the table of HTML's entities takes 0.02 s to load, and few reports are pages.
+            from dedupd.reporting.write_html import html_chunks  # noqa: PLC0415
+
             return html_chunks(report, preview, pair)
     assert_never(form)
 

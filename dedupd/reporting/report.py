@@ -1,15 +1,17 @@
 """Drafts the report: which file of each group stays, which ones are beside it, and what removing them would free.
 
-Reads one view of the library and owns nothing. It decides no group and no keeper content (core.grouping does), writes
-no format (write_*.py do), and never opens a photo.
+Reads the library in short views and owns nothing. It decides no group and no keeper content (core.grouping does),
+writes no format (write_*.py do), and never opens a photo.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
-from dedupd.core.grouping import Group, Member
-from dedupd.core.ports import Groups, LibraryView
+from dedupd.core.grouping import Group, Member, Share
+from dedupd.core.ports import GroupListing, Groups, Library, LibraryView
 from dedupd.core.records import ContentId, ContentRecord, Edge, FileRecord, Relation, RootId
 from dedupd.core.report import Report, ReportFile, ReportGroup
 
@@ -18,56 +20,98 @@ HARD_LINK_REASON = "the same bytes: a hard link of a file that stays, it takes n
 CHAINED_REASON = "resembles a copy in this group, but was not verified against the kept picture"
 KEEPER_MISSING_REASON = "the best that is there: the file of the picture that was preferred is missing"
 
+_A_LOOK = 50  # groups within one view of the library, which must be short
+
 _Inode = tuple[int, int]
 _Likeness = tuple[float, float]  # similarity, probability
 _SURE = (1.0, 1.0)
 
 
 def draft_report(
-    view: LibraryView,
+    library: Library,
     groups: Groups,
     *,
     relations: frozenset[Relation],
     keep_policy: str,
     now_ns: int,
+    roots: frozenset[RootId] | None = None,
 ) -> Report:
     """Draft the report over all groups that these relations make, those that free the most bytes first.
 
-    Files that are missing are left out, groups with fewer than two files that are there too.
+    The totals are those of this moment. The groups are drafted some at a time when they are gone through: those that
+    went meanwhile are left out, as are files that are missing.
 
     Args:
-        view: one consistent look at the library; used until this returns.
-        groups: the groups as they are now; contents that went meanwhile are skipped.
+        library: looked at now, and for each few groups once.
+        groups: the groups as they are now.
         relations: which relations count as duplicates here.
         keep_policy: the policy's name, for the reader.
         now_ns: CLOCK_REALTIME.
+        roots: only groups with a file in these; None: all. All groups are drafted for the totals, then once more.
     """
-    drafted: list[ReportGroup] = []
-    draft = _Draft(view, relations)
-    for group in groups.all(relations):
-        told = draft.group(group)
-        if told is not None:
-            drafted.append(told)
-    drafted.sort(key=lambda g: (-g.frees_bytes, -len(g.duplicates), g.id))
-    counts = view.counts()
+    with library.view() as view:
+        counts = view.counts()
+        known = {root.id: root.path for root in view.roots()}
+    listing = groups.all(relations)
+    drafted = DraftedGroups(library, listing, relations, roots)
+    is_whole = roots is None or roots >= known.keys()
     return Report(
         generated_at_ns=now_ns,
         total_images=max(0, counts.files - counts.files_pending - counts.files_set_aside - counts.files_missing),
         total_contents=counts.contents,
-        duplicate_groups=len(drafted),
-        total_duplicates=sum(len(g.duplicates) for g in drafted),
-        frees_bytes=sum(g.frees_bytes for g in drafted),
+        duplicate_groups=len(listing) if is_whole else sum(1 for _ in drafted),
+        shares=tuple(listing.shares) if is_whole else _shares_of(drafted),
         keep_policy=keep_policy,
         relations=tuple(sorted(relations, key=lambda r: r.rank)),
-        roots=tuple(draft.root_paths.values()),
+        roots=tuple(known.values()),
         problems=counts.files_set_aside,
         pending=counts.files_pending + counts.contents_unlinked,
-        groups=tuple(drafted),
+        groups=drafted,
     )
 
 
+def _shares_of(groups: Iterable[ReportGroup]) -> tuple[Share, ...]:
+    files: Counter[Relation] = Counter()
+    freed: Counter[Relation] = Counter()
+    for file in (file for group in groups for file in group.duplicates):
+        relation = file.relation or Relation.SAME_BYTES
+        files[relation] += 1
+        freed[relation] += file.frees_bytes
+    kinds = sorted(files, key=lambda relation: relation.rank)
+    return tuple(Share(relation=kind, files=files[kind], frees_bytes=freed[kind]) for kind in kinds)
+
+
+class DraftedGroups:
+    """Drafts the groups of a listing while they are gone through; each round drafts them anew."""
+
+    def __init__(
+        self,
+        library: Library,
+        listing: GroupListing,
+        relations: frozenset[Relation],
+        roots: frozenset[RootId] | None = None,
+    ) -> None:
+        """Over a library and what it groups; `roots`: only groups with a file in these."""
+        self._library = library
+        self._listing = listing
+        self._relations = relations
+        self._roots = roots
+
+    def __iter__(self) -> Iterator[ReportGroup]:
+        groups = iter(self._listing)
+        while some := list(islice(groups, _A_LOOK)):
+            with self._library.view() as view:
+                draft = _Draft(view, self._relations)
+                told = [draft.group(group) for group in some]
+            yield from (group for group in told if group is not None and self._is_wanted(group))
+
+    def _is_wanted(self, group: ReportGroup) -> bool:
+        roots = self._roots
+        return roots is None or any(file.file.root in roots for file in (group.keep, *group.duplicates))
+
+
 class _Draft:
-    """One drafting: the view and what is looked up once. Owned by the call of `draft_report`."""
+    """One look at some groups: the view and what is looked up once. Owned by who goes through `DraftedGroups`."""
 
     def __init__(self, view: LibraryView, relations: frozenset[Relation]) -> None:
         self._view = view

@@ -10,8 +10,9 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from importlib.resources import files
+from itertools import islice
 
-from dedupd.core.records import ContentId, Relation
+from dedupd.core.records import ContentId
 from dedupd.core.report import Report
 from dedupd.core.wording import bytes_text, count_text
 from dedupd.protocol.text import utc_text
@@ -65,7 +66,7 @@ def html_chunks(
     yield (_head(report, style, script) + _summary(report) + _tools(report)).encode()
     pictures = _Pictures(preview)
     first_without: int | None = None
-    for number, group in enumerate(report.groups[:shown_groups], start=1):
+    for number, group in enumerate(islice(report.groups, shown_groups), start=1):
         if first_without is None and (pictures.is_spent or number > pictured_groups):
             first_without = number
             yield _note(
@@ -76,8 +77,8 @@ def html_chunks(
             yield group_card(group, number, pictures.take, pair).encode()
         else:
             yield group_card(group, number, _no_picture, _no_pair).encode()
-    if len(report.groups) > shown_groups:
-        rest = len(report.groups) - shown_groups
+    if report.duplicate_groups > shown_groups:
+        rest = report.duplicate_groups - shown_groups
         yield _note(
             f"{count_text(rest, 'more group is', 'more groups are')} not on this page."
             " The JSON and CSV reports hold every group."
@@ -118,7 +119,7 @@ def _summary(report: Report) -> str:
     when = utc_text(report.generated_at_ns)
     roots = " and ".join(display_path(root) for root in report.roots)
     among = f"Among {count_text(report.total_images, 'picture', 'pictures')}" + (f" in {roots}" if roots else "")
-    if not report.groups:
+    if not report.duplicate_groups:
         title, told = "No duplicates", f"{among}, no two are duplicates of each other."
     else:
         title = f"{bytes_text(report.frees_bytes)} in duplicates"
@@ -134,28 +135,20 @@ def _summary(report: Report) -> str:
 
 def _shares(report: Report) -> str:
     """What each relation adds to the whole: a bar, and under it the same in words."""
-    totals: dict[Relation, list[int]] = {}
-    for group in report.groups:
-        for file in group.duplicates:
-            if file.relation is not None:
-                total = totals.setdefault(file.relation, [0, 0])
-                total[0] += 1
-                total[1] += file.frees_bytes
-    kinds = sorted(totals, key=lambda r: r.rank)
-    whole = sum(totals[kind][1] for kind in kinds)
+    whole = report.frees_bytes
     bar, x = "", 0.0
-    for kind in kinds:
-        width = 100 * totals[kind][1] / whole if whole else 0
-        bar += f'<rect class="{kind}" x="{x:.3f}" y="0" width="{width:.3f}" height="1"/>'
+    for share in report.shares:
+        width = 100 * share.frees_bytes / whole if whole else 0
+        bar += f'<rect class="{share.relation}" x="{x:.3f}" y="0" width="{width:.3f}" height="1"/>'
         x += width
     items = "".join(
-        f'<li><span class="badge {kind}">{KIND_NAMES[kind]}</span>'
-        f" <b>{count_text(totals[kind][0], 'file', 'files')}</b>,"
-        f" {bytes_text(totals[kind][1])}<small>{KIND_MEANINGS[kind]}</small></li>"
-        for kind in kinds
+        f'<li><span class="badge {share.relation}">{KIND_NAMES[share.relation]}</span>'
+        f" <b>{count_text(share.files, 'file', 'files')}</b>,"
+        f" {bytes_text(share.frees_bytes)}<small>{KIND_MEANINGS[share.relation]}</small></li>"
+        for share in report.shares
     )
     picture = f'<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{bar}</svg>\n'
-    return f'{picture if whole else ""}<ul class="kinds">{items}</ul>\n' if kinds else ""
+    return f'{picture if whole else ""}<ul class="kinds">{items}</ul>\n' if report.shares else ""
 
 
 def _cautions(report: Report) -> str:
@@ -175,10 +168,9 @@ def _cautions(report: Report) -> str:
 
 def _tools(report: Report) -> str:
     """Search, filter and sort. Hidden until the script runs, because without it they would do nothing."""
-    kinds = sorted({f.relation for g in report.groups for f in g.duplicates if f.relation}, key=lambda r: r.rank)
     boxes = "".join(
         f'<label class="kind"><input type="checkbox" value="{kind}" checked> {KIND_NAMES[kind]}</label>'
-        for kind in kinds
+        for kind in (share.relation for share in report.shares)
     )
     return (
         '<form class="tools" id="tools" role="search" aria-label="Groups" hidden>\n'

@@ -7,7 +7,7 @@ process has one; never fork with it open.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -16,7 +16,7 @@ import lmdb
 
 from dedupd import __version__
 from dedupd.core.errors import StopError, StoreWriteError
-from dedupd.core.records import Sequence
+from dedupd.core.records import ContentId, Sequence
 from dedupd.store.environment import MAP_BYTES, open_store
 from dedupd.store.mapped_pages import give_back_pages
 from dedupd.store.reader import LmdbView
@@ -49,6 +49,7 @@ class LmdbLibrary:
         self._is_closed = False
         self._bell = threading.Condition()
         self._last_event = Sequence(0)
+        self._listeners: list[Callable[[frozenset[ContentId]], None]] = []
         try:
             self.was_closed_cleanly = self._begin_use()
         except BaseException:
@@ -98,6 +99,16 @@ class LmdbLibrary:
             finally:
                 self._writing_thread = None
             self._ring(last_event)
+            self._tell_of(transaction.changed_contents)
+
+    def on_changed_contents(self, listener: Callable[[frozenset[ContentId]], None]) -> None:
+        """Call it after each commit with the contents that may be in another group by it; see the port."""
+        self._listeners.append(listener)
+
+    def _tell_of(self, contents: set[ContentId]) -> None:
+        if contents:
+            for listener in self._listeners:
+                listener(frozenset(contents))
 
     def copy_to(self, out: IO[bytes]) -> None:
         """Write a consistent copy of the LMDB file while everything goes on; it is a view for as long as it takes."""

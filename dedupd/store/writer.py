@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
+import lmdb
+
 from dedupd.core import stat_key
 from dedupd.core.events import Fact
 from dedupd.core.ports import NewContent
@@ -27,6 +29,7 @@ from dedupd.core.records import (
 )
 from dedupd.core.verdicts import NotDuplicate, Pin, Tombstone
 from dedupd.store import codec, content_codec, derived, frame, keys, outbox, verdict_codec
+from dedupd.store.environment import Tables
 from dedupd.store.generation_writes import GenerationWrites
 from dedupd.store.reader import LmdbView
 from dedupd.store.row_writes import MOST_STORED, refuse_odd_vectors
@@ -36,6 +39,10 @@ _MOST_QUERIES = 48
 
 class LmdbTransaction(GenerationWrites, LmdbView):
     """See `core.ports.LibraryTransaction`. ValueError means that the caller is wrong about what the store holds."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
+        super().__init__(txn, tables)
+        self.changed_contents: set[ContentId] = set()  # see `Library.on_changed_contents`
 
     # -------------------------------------------------------------------------------------------------------- roots
 
@@ -108,6 +115,9 @@ class LmdbTransaction(GenerationWrites, LmdbView):
             set() if after is None else derived.rows_of_file(key, after),
         )
         self._change_present(derived.present_content(before), derived.present_content(after))
+        held = {(derived.present_content(file), derived.present_stat(file)) for file in (before, after)}
+        if len(held) > 1:
+            self.changed_contents.update(content for content, _ in held if content is not None)
         if derived.present_stat(before) != derived.present_stat(after):
             self._delete(self._tables.fingerprints, key[: keys.DIRECTORY_KEY_BYTES])
 
@@ -204,6 +214,7 @@ class LmdbTransaction(GenerationWrites, LmdbView):
         if (content.digest, content.stage) != (before.digest, before.stage):
             raise ValueError(f"content {content.id}: digest and stage cannot be put, read it again in this transaction")
         self._replace_content(before, content)
+        self.changed_contents.add(content.id)
 
     def mark_linked(self, content: ContentId) -> None:
         """Stage LINKED: its queries are dropped, the vector log gets an entry. Linked already: nothing happens.
@@ -244,6 +255,7 @@ class LmdbTransaction(GenerationWrites, LmdbView):
             self._delete(table, key)
         self._remove_from_generations(content)
         self._log_vectors(content, is_removal=True)
+        self.changed_contents.update((content, *(end for edge in edges for end in (edge.a, edge.b))))
         return edges
 
     def _replace_content(self, before: ContentRecord, after: ContentRecord) -> None:
@@ -272,17 +284,26 @@ class LmdbTransaction(GenerationWrites, LmdbView):
             raise ValueError(f"verdict: {verdict.a.hex()!r} does not come before {verdict.b.hex()!r}")
         key = verdict_codec.verdict_key(_digest(verdict.a), _digest(verdict.b))
         self._put(self._tables.verdicts, key, verdict_codec.verdict_body(verdict))
+        self._note_said_of(verdict.a, verdict.b)
 
     def remove_verdict(self, one: bytes, other: bytes) -> bool:
         """Forget what was said of two digests, named in any order; whether anything was."""
-        return self._delete(self._tables.verdicts, verdict_codec.verdict_key(_digest(one), _digest(other)))
+        key = verdict_codec.verdict_key(_digest(one), _digest(other))
+        self._note_said_of(one, other)
+        return self._delete(self._tables.verdicts, key)
+
+    def _note_said_of(self, *digests: bytes) -> None:
+        found = (self.content_by_digest(digest) for digest in digests)
+        self.changed_contents.update(content.id for content in found if content is not None)
 
     def put_pin(self, pin: Pin) -> None:
         """Keep that a content is to be kept; ValueError where its digest is none."""
         self._put(self._tables.pins, _digest(pin.digest), verdict_codec.pin_body(pin))
+        self._note_said_of(pin.digest)
 
     def remove_pin(self, digest: bytes) -> bool:
         """Forget a pin; whether there was one."""
+        self._note_said_of(digest)
         return self._delete(self._tables.pins, _digest(digest))
 
     def put_tombstone(self, tombstone: Tombstone) -> None:
@@ -309,6 +330,7 @@ class LmdbTransaction(GenerationWrites, LmdbView):
                 raise ValueError(f"edge {edge.a}–{edge.b}: no content {end}")
         self._put(self._tables.edges, keys.pair_key(edge.a, edge.b), content_codec.edge_body(edge))
         self._change_rows(set(), derived.rows_of_edge(edge))
+        self.changed_contents.update((edge.a, edge.b))
 
     def _edges_of(self, content: ContentId) -> list[Edge]:
         prefix, table = keys.content_key(content), self._tables.edges

@@ -18,7 +18,11 @@ SOURCES = Path(dedupd.__file__).parent
 SUITES = Path(__file__).parent
 
 HOMES = ("core/ports.py", "core/cleanup_ports.py", "alerts/channels.py", "api/report_source.py")
-PART_OF = {"LibraryView": "Library", "LibraryTransaction": "Library"}  # got from it, so its suite covers them
+PART_OF = {
+    "LibraryView": "Library",
+    "LibraryTransaction": "Library",
+    "GroupListing": "Groups",
+}  # got from it, so its suite covers them
 
 
 def protocols(source: Path) -> dict[str, ast.ClassDef]:

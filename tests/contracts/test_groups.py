@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from fakes.groups import FixedGroups
 
-from dedupd.core.grouping import Group, Member
+from dedupd.core.grouping import Group, GroupPage, Member, Share
 from dedupd.core.ports import DecodedImage, Descriptor, Groups, NewContent
 from dedupd.core.records import (
     DUPLICATE_RELATIONS,
@@ -128,7 +129,8 @@ def fixed_groups(_: Path) -> Iterator[Stand]:
             related=tuple(map(ContentId, related)),
         )
 
-    fixed = FixedGroups([group_of(*expected) for expected in EXPECTED])
+    held = {content: (files, files, size) for content, (_, size, files) in CONTENTS.items()}
+    fixed = FixedGroups([group_of(*expected) for expected in EXPECTED], held)
 
     def churn() -> None:
         fixed.groups = list(fixed.groups)
@@ -209,7 +211,7 @@ def freed_bytes(group: Group) -> int:
 
 
 def test_groups_come_with_keeper_members_and_what_only_chains(groups: Groups) -> None:
-    found = groups.all(DUPLICATE_RELATIONS)
+    found = [*groups.all(DUPLICATE_RELATIONS)]
     assert [(g.keeper, tuple(m.content for m in g.members), g.related) for g in found] == EXPECTED
     assert [g.id for g in found] == IDS
     assert all(g.keeper_reason for g in found)
@@ -229,7 +231,7 @@ def test_those_that_free_the_most_come_first(groups: Groups) -> None:
 
 @pytest.mark.parametrize("relations", RELATION_SETS, ids=lambda chosen: "+".join(sorted(chosen)) or "none")
 def test_whatever_relations_count_each_group_keeps_the_rules(groups: Groups, relations: frozenset[Relation]) -> None:
-    found = groups.all(relations)
+    found = [*groups.all(relations)]
     seen: set[ContentId] = set()
     for group in found:
         assert group.id == min(group.contents)
@@ -266,13 +268,63 @@ def test_a_content_that_is_not_known_is_in_no_group(groups: Groups, number: int)
     assert groups.holding(ContentId(number)) is None
 
 
+def test_a_listing_can_be_gone_through_as_often_as_asked_and_says_how_many_there_are(groups: Groups) -> None:
+    listing = groups.all(DUPLICATE_RELATIONS)
+    assert len(listing) == len(EXPECTED)
+    assert [*listing] == [*listing] == [*groups.all(DUPLICATE_RELATIONS)]
+
+
+@pytest.mark.parametrize("relations", RELATION_SETS, ids=lambda chosen: "+".join(sorted(chosen)) or "none")
+def test_shares_say_what_each_relation_adds_to_all_groups(groups: Groups, relations: frozenset[Relation]) -> None:
+    listing = groups.all(relations)
+    files, freed = Counter(), Counter()
+    for group in listing:
+        for content, relation in [(m.content, m.relation) for m in group.members] + [(group.keeper, None)]:
+            _, size, count = CONTENTS[content]
+            count -= relation is None
+            if count and (relation or Relation.SAME_BYTES) in relations:
+                files[relation or Relation.SAME_BYTES] += count
+                freed[relation or Relation.SAME_BYTES] += count * size
+    kinds = sorted(files, key=lambda kind: kind.rank)
+    assert [*listing.shares] == [Share(relation=r, files=files[r], frees_bytes=freed[r]) for r in kinds]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 50])
+def test_pages_lead_through_all_groups_once(groups: Groups, limit: int) -> None:
+    listing = groups.all(DUPLICATE_RELATIONS)
+    found: list[Group] = []
+    page = listing.page(None, limit)
+    while page is not None:
+        assert len(page.groups) <= limit
+        found += page.groups
+        page = None if page.next is None else groups.all(DUPLICATE_RELATIONS).page(page.next, limit)
+    assert found == [*listing]
+
+
+def test_the_id_of_any_group_is_a_place_to_go_on_from(groups: Groups) -> None:
+    listing = groups.all(DUPLICATE_RELATIONS)
+    for at, number in enumerate(IDS, start=1):
+        page = listing.page(ContentId(number), 10)
+        assert page is not None
+        assert ([group.id for group in page.groups], page.next) == (IDS[at:], None)
+
+
+def test_a_place_that_nobody_knows_is_no_page(groups: Groups) -> None:
+    assert groups.all(DUPLICATE_RELATIONS).page(ContentId(3), 10) is None
+    assert groups.all(frozenset()).page(ContentId(1), 10) is None
+
+
+def test_without_groups_the_first_page_is_empty_and_the_last(groups: Groups) -> None:
+    assert groups.all(frozenset()).page(None, 10) == GroupPage(groups=(), next=None)
+
+
 def test_questions_from_several_threads_are_answered_while_the_groups_change(stand: Stand) -> None:
-    whole = stand.groups.all(DUPLICATE_RELATIONS)
+    whole = [*stand.groups.all(DUPLICATE_RELATIONS)]
     is_done = Event()
 
     def ask() -> None:
         while not is_done.is_set():
-            found = stand.groups.all(DUPLICATE_RELATIONS)
+            found = [*stand.groups.all(DUPLICATE_RELATIONS)]
             assert [group for group in found if group.keeper not in {10, 12}] == whole
             assert stand.groups.find(ContentId(1)) == stand.groups.holding(ContentId(2)) == whole[0]
 
@@ -285,4 +337,4 @@ def test_questions_from_several_threads_are_answered_while_the_groups_change(sta
             is_done.set()
         for answer in asking:
             answer.result(60)
-    assert stand.groups.all(DUPLICATE_RELATIONS) == whole
+    assert [*stand.groups.all(DUPLICATE_RELATIONS)] == whole

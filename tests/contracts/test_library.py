@@ -1159,6 +1159,54 @@ def test_waiting_ends_when_the_library_is_closed(library: Library) -> None:
     assert answers == [False]
 
 
+def test_a_listener_hears_after_the_commit_of_what_may_be_grouped_otherwise_now(library: Library) -> None:
+    heard: list[frozenset[ContentId]] = []
+    library.on_changed_contents(heard.append)
+
+    def told(change: Callable[[LibraryTransaction], object]) -> frozenset[ContentId]:
+        heard.clear()
+        with library.transaction() as txn:
+            change(txn)
+            assert heard == []
+        return frozenset[ContentId]().union(*heard)
+
+    with library.transaction() as txn:
+        txn.put_root(root(ROOT, b"/photos"))
+        one, two, three = (txn.add_content(new_content(seed), MODEL) for seed in (1, 2, 3))
+    file = indexed(path_of(b"a"), one)
+    assert told(lambda txn: txn.put_file(file)) == {one.id}
+    assert told(lambda txn: txn.put_file(file)) == frozenset()
+    moved = replace(file, stat=replace(file.stat, ino=file.stat.ino + 1))
+    assert told(lambda txn: txn.put_file(moved)) == {one.id}, "a hard link may have become a file of its own"
+    assert told(lambda txn: txn.put_file(indexed(path_of(b"a"), two))) == {one.id, two.id}
+    assert told(lambda txn: txn.put_file(replace(indexed(path_of(b"a"), two), missing_since_ns=1))) == {two.id}
+    assert told(lambda txn: txn.remove_file(path_of(b"a"))) == frozenset(), "it was not there any more"
+    assert told(lambda txn: txn.put_edge(edge_of(one, two))) == {one.id, two.id}
+    assert told(lambda txn: txn.put_content(replace(one, pixel_digest=b"p" * 32))) == {one.id}
+    assert told(lambda txn: txn.put_pin(replace(PIN, digest=one.digest))) == {one.id}
+    assert told(lambda txn: txn.remove_pin(one.digest)) == {one.id}
+    said = replace(VERDICT, a=min(one.digest, three.digest), b=max(one.digest, three.digest))
+    assert told(lambda txn: txn.put_verdict(said)) == {one.id, three.id}
+    assert told(lambda txn: txn.remove_verdict(said.b, said.a)) == {one.id, three.id}
+    assert told(lambda txn: txn.remove_content(two.id)) == {one.id, two.id}
+    assert told(lambda txn: txn.append(FACTS[0], 1)) == frozenset()
+
+
+def test_a_transaction_that_is_given_up_is_not_heard_of(library: Library) -> None:
+    heard: list[frozenset[ContentId]] = []
+    library.on_changed_contents(heard.append)
+
+    def break_off() -> None:
+        with library.transaction() as txn:
+            txn.put_root(root(ROOT, b"/photos"))
+            txn.put_file(indexed(path_of(b"a"), txn.add_content(new_content(1), MODEL)))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+    assert heard == []
+
+
 def test_closing_twice_is_no_error_and_a_closed_library_refuses_work(library: Library) -> None:
     library.close()
     library.close()

@@ -106,7 +106,7 @@ class PlainCleanup:
 
     def _chosen(self, wanted):
         if wanted is None:
-            return self.groups.all(DUPLICATE_RELATIONS)
+            return [*self.groups.all(DUPLICATE_RELATIONS)]
         found = [(number, self.groups.find(number) or self.groups.holding(number)) for number in sorted(wanted)]
         for number, group in found:
             if group is None:
@@ -185,7 +185,7 @@ class PlainCleanup:
     def _mark(self):
         with self.library.view() as view:
             said = [(verdict.a, verdict.b) for verdict in view.verdicts()]
-        return blake3(repr((self.groups.all(DUPLICATE_RELATIONS), sorted(said))).encode()).digest()
+        return blake3(repr(([*self.groups.all(DUPLICATE_RELATIONS)], sorted(said))).encode()).digest()
 
     # ------------------------------------------------------------------------------------------------------- runs
 

@@ -18,10 +18,9 @@ class LibraryReports:
     previews: PreviewCache
 
     def draft(self, relations):
-        with self.library.view() as view:
-            return draft_report(
-                view, self.groups, relations=relations, keep_policy="largest picture first", now_ns=NOW_NS
-            )
+        return draft_report(
+            self.library, self.groups, relations=relations, keep_policy="largest picture first", now_ns=NOW_NS
+        )
 
     def render(self, report, report_format, /):
         return render(report, ReportFormat(report_format), self.previews.get, self.pair)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from dedupd.core.records import (
     RootRecord,
     RootState,
 )
-from dedupd.core.verdicts import NotDuplicate, digest_pair
+from dedupd.core.verdicts import NotDuplicate, Pin, digest_pair
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.store import LmdbLibrary
 
@@ -45,8 +46,8 @@ def digest_of(seed: int) -> bytes:
     return seed.to_bytes(32, "big")
 
 
-def path_of(seed: int) -> FilePath:
-    return FilePath(root=ROOT, directory=b"", name=b"%d.jpg" % seed)
+def path_of(seed: int, copy: int = 0) -> FilePath:
+    return FilePath(root=ROOT, directory=b"", name=b"%d-%d.jpg" % (seed, copy))
 
 
 class VerdictsAgainstScratch(RuleBasedStateMachine):
@@ -66,7 +67,7 @@ class VerdictsAgainstScratch(RuleBasedStateMachine):
                     added_at_ns=0,
                 )
             )
-        self.book = GroupBook(self.library)
+        self.book = GroupBook(self.library, settle_from=1)
         self.said: set[tuple[int, int]] = set()
         for seed in range(1, 5):
             self.come(seed)
@@ -120,9 +121,35 @@ class VerdictsAgainstScratch(RuleBasedStateMachine):
         if content is None:
             return
         with self.library.transaction() as txn:
-            txn.remove_file(path_of(seed))
+            for file in txn.files_of(content):
+                txn.remove_file(file.path)
             txn.remove_content(content)
         self.book.remove(content)
+
+    @rule(seed=SEEDS, copies=st.integers(0, 2), is_missing=st.booleans(), is_link=st.booleans())
+    def have_copies(self, seed: int, copies: int, is_missing: bool, is_link: bool) -> None:
+        """Files come and go beside the one that is always known; `is_link`: of one inode."""
+        content = self.number(seed)
+        if content is None:
+            return
+        with self.library.transaction() as txn:
+            first = txn.file(path_of(seed))
+            txn.put_file(replace(first, missing_since_ns=1 if is_missing else None))
+            for number in (1, 2):
+                path = path_of(seed, number)
+                stat = first.stat if is_link else replace(first.stat, ino=10 * seed + number)
+                if number <= copies:
+                    txn.put_file(replace(first, path=path, stat=stat, missing_since_ns=None))
+                else:
+                    txn.remove_file(path)
+
+    @rule(seed=SEEDS, is_said=st.booleans())
+    def pin(self, seed: int, is_said: bool) -> None:
+        with self.library.transaction() as txn:
+            if is_said:
+                txn.put_pin(Pin(digest=digest_of(seed), path=path_of(seed), said_at_ns=1))
+            else:
+                txn.remove_pin(digest_of(seed))
 
     @rule(one=SEEDS, other=SEEDS, relation=st.sampled_from([Relation.RE_ENCODED, Relation.EDITED, Relation.SIMILAR]))
     def find(self, one: int, other: int, relation: Relation) -> None:
@@ -184,7 +211,7 @@ class VerdictsAgainstScratch(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """What has changed goes back to where the rest is; it says the same, and can change again."""
-        self.book.load()
+        self.book.settle_if_due()
 
     def hear(self, tell, one: int, other: int) -> None:
         pair = self.pair(one, other)
@@ -201,8 +228,10 @@ class VerdictsAgainstScratch(RuleBasedStateMachine):
     def groups_are_those_from_scratch(self) -> None:
         fresh = GroupBook(self.library)
         fresh.load()
-        found = self.book.all(DUPLICATE_RELATIONS)
-        assert found == fresh.all(DUPLICATE_RELATIONS)
+        for relations in (DUPLICATE_RELATIONS, frozenset({Relation.SAME_BYTES, Relation.RE_ENCODED})):
+            kept_up, anew = self.book.all(relations), fresh.all(relations)
+            assert [*kept_up] == [*anew]
+            assert (len(kept_up), kept_up.shares) == (len(anew), anew.shares)
         for seed in range(1, 7):
             content = self.number(seed)
             if content is not None:

@@ -15,6 +15,7 @@ import pytest
 from fakes.skipping import not_tested
 from PIL import Image, ImageDraw
 
+from dedupd.core.grouping import Share
 from dedupd.core.records import Box, ContentId, Edge, Evidence, FilePath, Geometry, Relation, RootId
 from dedupd.core.report import Report, ReportFile, ReportGroup
 from dedupd.reporting.render import ReportFormat, render, write_atomically
@@ -203,6 +204,18 @@ def pair(keep, content):
     )
 
 
+def shares_of(groups):
+    files = [file for group in groups for file in group.duplicates]
+    return tuple(
+        Share(
+            relation=kind,
+            files=sum(file.relation is kind for file in files),
+            frees_bytes=sum(file.frees_bytes for file in files if file.relation is kind),
+        )
+        for kind in sorted({file.relation for file in files}, key=lambda relation: relation.rank)
+    )
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     small = (1600, 1200)
@@ -225,8 +238,7 @@ def page(tmp_path_factory):
         total_images=1234,
         total_contents=1200,
         duplicate_groups=len(groups),
-        total_duplicates=5,
-        frees_bytes=sum(g.frees_bytes for g in groups),
+        shares=shares_of(groups),
         keep_policy="best",
         relations=(Relation.SAME_BYTES, Relation.RE_ENCODED, Relation.EDITED),
         roots=(b"/photos",),

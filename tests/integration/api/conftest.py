@@ -196,7 +196,7 @@ class Stand:
 @contextmanager
 def running_stand(base) -> Iterator[Stand]:
     library = LmdbLibrary(base / "state", map_bytes=64 * 1024 * 1024)
-    groups = FixedGroups()
+    groups = FixedGroups(library=library)
     stand = Stand(
         base=base,
         library=library,

@@ -239,11 +239,11 @@ def test_groups_found_by_the_engine_are_there_after_a_restart(make_engine, tmp_p
     engine = make_engine()
     engine.start([photos])
     wait_for(lambda: engine.rates.read_total == 3 and engine.link.waiting == 0 and engine.intake.is_idle, "the work")
-    groups = engine.groups.all(DUPLICATE_RELATIONS)
+    groups = [*engine.groups.all(DUPLICATE_RELATIONS)]
     assert len(groups) == 1
     stop_in_time(engine)
     again = make_engine()
-    assert again.groups.all(DUPLICATE_RELATIONS) == groups
+    assert [*again.groups.all(DUPLICATE_RELATIONS)] == groups
 
 
 def test_a_reload_with_alerts_that_cannot_be_used_keeps_the_daemon_and_its_old_alerts(tmp_path):

@@ -41,7 +41,7 @@ def test_another_shot_that_only_shows_in_full_is_similar_in_no_group_and_told_to
     [edge] = edges(bench)
     assert edge.relation is Relation.SIMILAR
     assert "noise" in edge.reason
-    assert bench.groups.all(DUPLICATE_RELATIONS) == []
+    assert [*bench.groups.all(DUPLICATE_RELATIONS)] == []
     assert bench.told() == []
 
 

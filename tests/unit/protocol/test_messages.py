@@ -12,6 +12,7 @@ from dedupd.core import cleanup_plan, records
 from dedupd.core import events as core_events
 from dedupd.core.cleanup_plan import RunKind
 from dedupd.core.events import Event, Match, Origin
+from dedupd.core.grouping import Share
 from dedupd.core.ports import Activity, WatchState
 from dedupd.core.records import FilePath, ProblemCode, Relation, RootId, RootState
 from dedupd.core.report import Report, ReportFile, ReportGroup
@@ -207,8 +208,7 @@ def test_the_report_has_the_fields_that_others_rely_on():
         total_images=2,
         total_contents=2,
         duplicate_groups=1,
-        total_duplicates=1,
-        frees_bytes=7,
+        shares=(Share(relation=Relation.EDITED, files=1, frees_bytes=7),),
         keep_policy="largest",
         relations=(Relation.EDITED,),
         roots=(b"/p",),

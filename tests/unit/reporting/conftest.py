@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes.groups import FixedGroups
 
-from dedupd.core.grouping import Group, Member
+from dedupd.core.grouping import Group, Member, Share
 from dedupd.core.ports import DecodedImage, Descriptor, NewContent
 from dedupd.core.records import (
     Capture,
@@ -173,14 +173,26 @@ def report_group(keep: ReportFile, *duplicates: ReportFile, related: tuple[Repor
     )
 
 
+def shares_of(groups: Iterable[ReportGroup]) -> tuple[Share, ...]:
+    files = [file for group in groups for file in group.duplicates]
+    kinds = sorted({file.relation for file in files if file.relation}, key=lambda relation: relation.rank)
+    return tuple(
+        Share(
+            relation=kind,
+            files=sum(file.relation is kind for file in files),
+            frees_bytes=sum(file.frees_bytes for file in files if file.relation is kind),
+        )
+        for kind in kinds
+    )
+
+
 def report_of(*groups: ReportGroup, **changes: object) -> Report:
     values: dict[str, object] = {
         "generated_at_ns": 1_795_180_000_000_000_000,
         "total_images": 1234,
         "total_contents": 1200,
         "duplicate_groups": len(groups),
-        "total_duplicates": sum(len(g.duplicates) for g in groups),
-        "frees_bytes": sum(g.frees_bytes for g in groups),
+        "shares": shares_of(groups),
         "keep_policy": "best",
         "relations": (Relation.SAME_BYTES, Relation.RE_ENCODED),
         "roots": (b"/photos",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dedupd.core.records import DUPLICATE_RELATIONS, FilePath, FileRecord, FileStage, FileStat, Relation, RootId
@@ -11,8 +13,8 @@ ALL = DUPLICATE_RELATIONS
 
 
 def drafted(shelf, groups, relations=ALL):
-    with shelf.library.view() as view:
-        return draft_report(view, groups, relations=relations, keep_policy="best", now_ns=7)
+    groups.library = shelf.library
+    return draft_report(shelf.library, groups, relations=relations, keep_policy="best", now_ns=7)
 
 
 def test_several_files_of_the_same_bytes_leave_one_kept_and_the_rest_as_exact_duplicates(shelf, make):
@@ -43,7 +45,8 @@ def test_two_links_of_one_inode_free_its_bytes_once(shelf, make):
     shelf.file(b"copy.jpg", copy, inode=9, size=700, is_link=True)
     shelf.file(b"copy-link.jpg", copy, inode=9, size=700, is_link=True)
     report = drafted(shelf, make.groups([make.group(kept, make.member(copy))]))
-    assert sorted(f.frees_bytes for f in report.groups[0].duplicates) == [0, 700]
+    (group,) = report.groups
+    assert sorted(f.frees_bytes for f in group.duplicates) == [0, 700]
     assert report.frees_bytes == 700
 
 
@@ -63,7 +66,7 @@ def test_missing_files_are_left_out_and_a_group_of_one_vanishes(shelf, make):
     shelf.file(b"gone.jpg", content, missing_since_ns=3)
     shelf.file(b"gone-too.jpg", other, missing_since_ns=3)
     report = drafted(shelf, make.groups([make.group(content, make.member(other))]))
-    assert report.groups == ()
+    assert [*report.groups] == []
     assert (report.duplicate_groups, report.total_duplicates, report.frees_bytes) == (0, 0, 0)
 
 
@@ -153,6 +156,38 @@ def test_the_groups_that_free_the_most_come_first_and_the_totals_add_up(shelf, m
     assert report.roots == (b"/photos",)
     assert report.generated_at_ns == 7
     assert [r.value for r in report.relations] == ["same-bytes", "same-pixels", "re-encoded", "edited"]
+
+
+def test_the_totals_can_be_of_the_groups_with_a_file_in_some_roots_only(shelf, make):
+    with shelf.library.transaction() as txn:
+        txn.put_root(replace(txn.root(RootId(1)), id=RootId(2), path=b"/more"))
+    near, far = shelf.content(1), shelf.content(2)
+    for path, content, size in ((b"a", near, 10), (b"b", near, 10), (b"c", far, 9000), (b"d", far, 9000)):
+        shelf.file(path + b".jpg", content, size=size)
+    with shelf.library.transaction() as txn:
+        file = txn.file(FilePath(root=RootId(1), directory=b"", name=b"b.jpg"))
+        txn.put_file(replace(file, path=replace(file.path, root=RootId(2)), stat=replace(file.stat, ino=999)))
+    groups = make.groups([make.group(near), make.group(far)], library=shelf.library)
+
+    def draft(*roots):
+        asked = frozenset(map(RootId, roots))
+        return draft_report(shelf.library, groups, relations=ALL, keep_policy="best", now_ns=7, roots=asked)
+
+    some = draft(2)
+    assert [g.id for g in some.groups] == [near]
+    assert (some.duplicate_groups, some.total_duplicates, some.frees_bytes) == (1, 2, 20)
+    assert [g.id for g in draft(1, 2).groups] == [g.id for g in draft(1).groups] == [far, near]
+    assert draft(1, 2).frees_bytes == draft(1).frees_bytes == 9020
+
+
+def test_a_group_that_went_since_the_totals_is_left_out(shelf, make):
+    going, staying = shelf.content(1), shelf.content(2)
+    for number, content in enumerate((going, going, staying, staying)):
+        shelf.file(b"%d.jpg" % number, content)
+    report = drafted(shelf, make.groups([make.group(going), make.group(staying)]))
+    assert len([*report.groups]) == 2
+    shelf.file(b"1.jpg", going, missing_since_ns=3)
+    assert [g.id for g in report.groups] == [staying]
 
 
 @pytest.mark.parametrize("path", [b"\xff\xfe.jpg", b"new\nline.jpg", "Ünï/ç.jpg".encode()])
