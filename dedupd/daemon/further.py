@@ -10,18 +10,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dedupd.core.errors import ConfigError
 from dedupd.core.ports import DeviceProgress, Embedder
 from dedupd.core.records import ModelTag
 from dedupd.daemon.log import fields
-from dedupd.embedding.device_pool import DevicePool
-from dedupd.embedding.device_slot import WorkerLimits
-from dedupd.embedding.devices import choose_devices, find_gpus
-from dedupd.embedding.model_folder import inspect_model
 from dedupd.pipeline.generation_book import FurtherModel
 from dedupd.settings.further_models import further_models, models_directory
 from dedupd.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from dedupd.embedding.device_pool import DevicePool
 
 _log = logging.getLogger(__name__)
 
@@ -66,10 +66,16 @@ def device_embedders(settings: Settings, state_dir: Path, on_trouble: Callable[[
     wanted = settings.models
     names = further_models(settings)
     directory = models_directory(settings, state_dir)
-    # Several models share a device's memory.
-    limits = WorkerLimits(memory_fraction=wanted.gpu_memory_fraction / max(1, len(names)))
 
     def make(name: str) -> DevicePool:
+        # Here, as most libraries have no further model: 0.05 s of each start.
+        from dedupd.embedding.device_pool import DevicePool  # noqa: PLC0415
+        from dedupd.embedding.device_slot import WorkerLimits  # noqa: PLC0415
+        from dedupd.embedding.devices import choose_devices, find_gpus  # noqa: PLC0415
+        from dedupd.embedding.model_folder import inspect_model  # noqa: PLC0415
+
+        # Several models share a device's memory.
+        limits = WorkerLimits(memory_fraction=wanted.gpu_memory_fraction / max(1, len(names)))
         spec = inspect_model(name, directory, wanted.dtype)
         spec = replace(spec, candidate_similarity=wanted.thresholds.get(name, spec.candidate_similarity))
         devices = choose_devices(find_gpus(), wanted.gpus)
@@ -79,6 +85,8 @@ def device_embedders(settings: Settings, state_dir: Path, on_trouble: Callable[[
 
 
 def _devices_of(embedder: Embedder) -> Callable[[], tuple[DeviceProgress, ...]]:
+    from dedupd.embedding.device_pool import DevicePool  # noqa: PLC0415 - see `device_embedders`
+
     if not isinstance(embedder, DevicePool):
         return tuple
     return lambda: tuple(

@@ -102,10 +102,10 @@ def settings_for_scan(arguments: argparse.Namespace, settings: Settings) -> Sett
 
 def clean_up_asked(arguments: argparse.Namespace) -> ScanCleanUp | None:
     """What is to be planned after the scan; None: nothing."""
-    from dedupd.daemon.scan_clean_up import ScanCleanUp  # noqa: PLC0415 - `--help` needs no engine
-
     if arguments.keep_policy is None and not arguments.apply:
         return None
+    from dedupd.daemon.scan_clean_up import ScanCleanUp  # noqa: PLC0415 - without it, a scan needs nothing of this
+
     return ScanCleanUp(
         policy=arguments.keep_policy or "",
         min_age_s=None if arguments.min_age is None else arguments.min_age * 3600,

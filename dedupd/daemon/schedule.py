@@ -17,7 +17,8 @@ from dedupd.core.errors import StopError
 from dedupd.daemon.build import Engine
 from dedupd.daemon.clean_up import CleanUp
 from dedupd.daemon.log import fields
-from dedupd.pipeline.housekeep import purge_missing, retry_set_aside, sweep_orphans, trim_outbox
+from dedupd.daemon.tidying import tidy
+from dedupd.pipeline.housekeep import retry_set_aside
 from dedupd.pipeline.stage import OnCrash
 
 _log = logging.getLogger(__name__)
@@ -57,20 +58,6 @@ def make_schedule(engine: Engine, clean_up: CleanUp, on_crash: OnCrash) -> Backg
     add("clean-up", settings.cleanup.auto_every_h * 3600, clean_up.work_by_the_clock)
     add("clean-up news", _HOUSEKEEPING_EVERY_S, clean_up.catch_up, first_s=0.0)
     return scheduler
-
-
-def tidy(engine: Engine) -> None:
-    """Forget what has been gone for long, let the index grow and the groups settle where it is due."""
-    now_ns = engine.clock.wall_ns()
-    purged = purge_missing(engine.library, now_ns, engine.settings.keep.missing_days)
-    orphans = sweep_orphans(engine.library, engine.previews, engine.forget)
-    trimmed = trim_outbox(engine.library, engine.settings.keep.events)
-    grown = engine.opened.index.grow_if_due()
-    settled = engine.groups.settle_if_due()
-    _log.info(
-        "housekeeping.done %s",
-        fields(purged=purged, orphans=orphans, events_trimmed=trimmed, index_grown=grown, groups_settled=settled),
-    )
 
 
 def _rescan(engine: Engine) -> None:
