@@ -32,6 +32,7 @@ NAMES = (
     "concurrency",
     "peers",
     "reconcile",
+    "paging",
     "keepers",
     "embed",
     "soak",

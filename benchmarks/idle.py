@@ -158,15 +158,15 @@ def _fill(library: LmdbLibrary, folder: Path, files: range, *, is_on_disk: bool)
             for number, stored in zip(numbers, vectors, strict=True):
                 directory = b"%06d" % (number // A_FOLDER)
                 path = FilePath(root=root, directory=directory, name=b"IMG_%08d.jpg" % number)
-                stat = _put_on_disk(folder, path, number) if is_on_disk else _made_up(number)
-                content = txn.add_content(_content(number, stored), model.tag)
+                stat = _put_on_disk(folder, path, number) if is_on_disk else made_up_stat(number)
+                content = txn.add_content(made_content(number, stored), model.tag)
                 txn.mark_linked(content.id)
                 known.append(content.id)
                 txn.put_file(
                     FileRecord(path=path, stat=stat, stage=FileStage.INDEXED, content=content.id, first_seen_ns=1)
                 )
             for a, b in zip(known[::PAIRED], known[1::PAIRED], strict=False):
-                txn.put_edge(_edge(a, b))
+                txn.put_edge(made_edge(a, b))
 
 
 def _put_on_disk(folder: Path, path: FilePath, number: int) -> FileStat:
@@ -179,11 +179,11 @@ def _put_on_disk(folder: Path, path: FilePath, number: int) -> FileStat:
     return stat
 
 
-def _made_up(number: int) -> FileStat:
+def made_up_stat(number: int) -> FileStat:
     return FileStat(dev=1, ino=number + 1, size_bytes=3_000_000 + number, mtime_ns=number, ctime_ns=number)
 
 
-def _content(number: int, vectors: Vectors) -> NewContent:
+def made_content(number: int, vectors: Vectors) -> NewContent:
     return NewContent(
         digest=number.to_bytes(32, "big"),
         size_bytes=3_000_000 + number,
@@ -203,7 +203,7 @@ def _content(number: int, vectors: Vectors) -> NewContent:
     )
 
 
-def _edge(a: ContentId, b: ContentId) -> Edge:
+def made_edge(a: ContentId, b: ContentId) -> Edge:
     return Edge(
         a=a,
         b=b,
