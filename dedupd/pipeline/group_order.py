@@ -20,7 +20,7 @@ from dedupd.pipeline.group_maker import GroupMaker
 from dedupd.pipeline.group_table import GroupTable, Place, Rows
 
 _A_LOOK = 1_000  # contents within one view of the store, which must be short
-_PAGE = 200  # groups made at a time while all are gone through
+_FIRST, _MOST = 5, 200  # groups made at a time while all are gone through; often a few are enough
 _MOST_CHANGED = 20_000  # contents, some 2 MB; beyond, all is looked at again
 _MOST_ORDERS = 2  # sets of relations; nearly everybody asks for the same
 _MOST_PLACES = 1_000  # ends of pages that are remembered
@@ -195,8 +195,10 @@ class OrderedGroups:
         return len(self._table)
 
     def __iter__(self) -> Iterator[Group]:
-        for first in range(0, len(self._table), _PAGE):
-            yield from self._made(self._ids(first, _PAGE))
+        first, count = 0, _FIRST
+        while ids := self._ids(first, count):
+            yield from self._made(ids)
+            first, count = first + count, min(2 * count, _MOST)
 
     def page(self, after: ContentId | None, limit: int) -> GroupPage | None:
         """Up to `limit` groups; the place of the group before them is where a page ended, else where it is now."""

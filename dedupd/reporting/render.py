@@ -18,6 +18,8 @@ from dedupd.reporting.write_json import json_chunks
 if TYPE_CHECKING:
     from dedupd.reporting.html_group import PairOf
 
+_PIECE_BYTES = 64 * 1024
+
 PreviewOf = Callable[[ContentId], bytes | None]
 
 
@@ -37,7 +39,7 @@ MEDIA_TYPES = {
 
 
 def render(report: Report, form: ReportFormat, preview: PreviewOf, pair: PairOf) -> Iterator[bytes]:
-    """The report in a format, in pieces, made as they are asked for.
+    """The report in a format, in pieces of about _PIECE_BYTES, made as they are asked for.
 
     Args:
         report: what to write.

@@ -20,7 +20,7 @@ HARD_LINK_REASON = "the same bytes: a hard link of a file that stays, it takes n
 CHAINED_REASON = "resembles a copy in this group, but was not verified against the kept picture"
 KEEPER_MISSING_REASON = "the best that is there: the file of the picture that was preferred is missing"
 
-_A_LOOK = 50  # groups within one view of the library, which must be short
+_FIRST_LOOK, _A_LOOK = 5, 50  # groups within one view of the library, which must be short; often a few are enough
 
 _Inode = tuple[int, int]
 _Likeness = tuple[float, float]  # similarity, probability
@@ -98,8 +98,9 @@ class DraftedGroups:
         self._roots = roots
 
     def __iter__(self) -> Iterator[ReportGroup]:
-        groups = iter(self._listing)
-        while some := list(islice(groups, _A_LOOK)):
+        groups, look = iter(self._listing), _FIRST_LOOK
+        while some := list(islice(groups, look)):
+            look = min(2 * look, _A_LOOK)
             with self._library.view() as view:
                 draft = _Draft(view, self._relations)
                 told = [draft.group(group) for group in some]
