@@ -89,8 +89,7 @@ class GroupOrder:
         return None if is_lost else changed
 
     def _whole(self, relations: frozenset[Relation]) -> GroupTable:
-        paired = list(self._looked_at(relations, self._components()))
-        made = GroupTable.joined(paired)
+        made = GroupTable.joined(list(self._looked_at(relations, self._components())))
         if Relation.SAME_BYTES not in relations:
             return made
         with self._library.view() as view:
@@ -110,7 +109,7 @@ class GroupOrder:
             changed = table.sharing(seen) - seen  # what was in a group with them and is in another component by now
         if not components:
             return table
-        return GroupTable.joined([table.without(seen), *self._looked_at(relations, components)])
+        return table.without(seen).with_few(GroupTable.joined(list(self._looked_at(relations, components))))
 
     def _looked_at(self, relations: frozenset[Relation], components: Iterable[list[ContentId]]) -> Iterator[GroupTable]:
         """The groups of components, some at a time."""

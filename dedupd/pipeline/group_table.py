@@ -6,7 +6,7 @@ Values only: a table is never changed, another one takes its place. The group or
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ _ROW = np.dtype(
     ]
 )
 _SEAT = np.dtype([("content", "<i8"), ("group", "<i8")])
+
+_FEW = 100  # groups; the time of putting so many in their places is that of sorting 200,000
 
 _Numbers = npt.NDArray[np.int64]
 
@@ -64,19 +66,38 @@ class Rows:
 class GroupTable:
     """Groups in their order, each with what it frees, and which contents are in them."""
 
-    def __init__(self, rows: npt.NDArray[np.void] | None = None, seats: npt.NDArray[np.void] | None = None) -> None:
+    def __init__(
+        self,
+        rows: npt.NDArray[np.void] | None = None,
+        seats: npt.NDArray[np.void] | None = None,
+        *,
+        is_in_order: bool = False,
+    ) -> None:
         rows = np.empty(0, _ROW) if rows is None else rows
         seats = np.empty(0, _SEAT) if seats is None else seats
-        self.rows = rows[np.lexsort((rows["id"], -rows["files"], -rows["frees_bytes"]))]
-        self.seats = seats[np.argsort(seats["content"], kind="stable")]
-        self.ids: _Numbers = np.ascontiguousarray(self.rows["id"])
+        if not is_in_order:
+            rows = rows[np.lexsort((rows["id"], -rows["files"], -rows["frees_bytes"]))]
+            seats = seats[np.argsort(seats["content"], kind="stable")]
+        self.rows = rows
+        self.seats = seats
+        self.ids: _Numbers = np.ascontiguousarray(rows["id"])
 
     @classmethod
-    def joined(cls, tables: Sequence[Self]) -> Self:
+    def joined(cls, tables: Sequence[GroupTable]) -> GroupTable:
         """The groups of several that have none in common."""
-        if not tables:
-            return cls()
+        tables = [table for table in tables if len(table)]
+        if len(tables) < 2:
+            return tables[0] if tables else cls()
         return cls(np.concatenate([t.rows for t in tables]), np.concatenate([t.seats for t in tables]))
+
+    def with_few(self, few: GroupTable) -> GroupTable:
+        """These groups and some more that are not among them: cheap where they are few."""
+        if len(few) > _FEW:
+            return GroupTable.joined([self, few])
+        at = [self.first_after(few.place_at(number)) for number in range(len(few))]
+        seats_at = np.searchsorted(self.seats["content"], few.seats["content"])
+        rows, seats = np.insert(self.rows, at, few.rows), np.insert(self.seats, seats_at, few.seats)
+        return GroupTable(rows, seats, is_in_order=True)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -105,15 +126,19 @@ class GroupTable:
         if not len(groups):
             return self
         rows = self.rows[~np.isin(self.rows["id"], groups)]
-        return GroupTable(rows, self.seats[~np.isin(self.seats["group"], groups)])
+        return GroupTable(rows, self.seats[~np.isin(self.seats["group"], groups)], is_in_order=True)
 
     def place(self, group: ContentId) -> Place | None:
         """Where a group stands; None where there is none with that id."""
         at = np.flatnonzero(self.ids == group)
         if not len(at):
             return None
-        row = self.rows[at[0]]
-        return Place(-int(row["frees_bytes"]), -int(row["files"]), int(group))
+        return self.place_at(int(at[0]))
+
+    def place_at(self, number: int) -> Place:
+        """Where the group with this number in the order stands, 0 for the first."""
+        row = self.rows[number]
+        return Place(-int(row["frees_bytes"]), -int(row["files"]), int(row["id"]))
 
     def first_after(self, place: Place) -> int:
         """How many groups stand at a place or before it."""
