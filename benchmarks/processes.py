@@ -23,6 +23,8 @@ from dedupd.protocol.status import StatusMessage
 
 DEADLINE_S = 600.0
 LOOK_EVERY_S = 0.05
+# A program that is measured starts as an installed one does: with bytecode, whatever this shell is told not to write.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 COUNTED_SCAN = Path(__file__).with_name("counted_scan.py")
 
 
@@ -53,7 +55,9 @@ class Scan:
 def spent_by(arguments: Sequence[str | Path], *, may_fail: bool = False) -> Spent:
     """Run a program to its end, its output dropped (standard error is kept to say why it failed)."""
     began = time.perf_counter()
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as child:
         assert child.stderr is not None
         said = child.stderr.read()
         _, status, usage = os.wait4(child.pid, 0)

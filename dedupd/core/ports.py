@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from dedupd.core.decoded import SMALL_SIDE_PX as SMALL_SIDE_PX  # noqa: PLC0414 - mypy's mark of what is part of …
+from dedupd.core.decoded import DecodedImage as DecodedImage  # noqa: PLC0414 - … the ports too
 from dedupd.core.events import Event, Fact
 from dedupd.core.examination import Finding
 from dedupd.core.generation import Generation
@@ -22,7 +24,6 @@ from dedupd.core.illustration import Figures, Illustrated, SheetWords
 from dedupd.core.manners import Hold
 from dedupd.core.memory_rules import MemoryStanding
 from dedupd.core.records import (
-    Capture,
     ContentId,
     ContentRecord,
     Edge,
@@ -32,7 +33,6 @@ from dedupd.core.records import (
     FileStat,
     ModelTag,
     Problem,
-    Quality,
     Relation,
     RootId,
     RootIdentity,
@@ -56,25 +56,6 @@ class Priority(IntEnum):
     EVIDENCE = 3  # finishes work of a first scan already begun
     BACKLOG = 4  # a first scan
     BACKGROUND = 5  # further models: nobody waits, and nothing else may wait for it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodedImage:
-    """What one read of a picture gave. `small` is what descriptors and evidence look at."""
-
-    format: str
-    width_px: int
-    height_px: int
-    image_digest: bytes | None
-    capture: Capture
-    quality: Quality
-    decoder: str
-    small: Pixels  # long side ≤ SMALL_SIDE_PX, never enlarged
-    preview: bytes  # `small` as JPEG, with a sketch of it, for evidence later and for people
-    trailing_bytes: int = 0  # as `records.ContentRecord.trailing_bytes`
-
-
-SMALL_SIDE_PX = 384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

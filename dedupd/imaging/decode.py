@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from dedupd.core.arrays import Pixels
-from dedupd.core.ports import SMALL_SIDE_PX, DecodedImage
+from dedupd.core.decoded import SMALL_SIDE_PX, DecodedImage
 from dedupd.core.records import Capture, ProblemCode
 from dedupd.imaging.digest import ImageData, has_own_colours, image_data
 from dedupd.imaging.eighth import SCALE, decode_eighth

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import rawpy
 from PIL import Image, JpegImagePlugin
 
-from dedupd.core.ports import SMALL_SIDE_PX
+from dedupd.core.decoded import SMALL_SIDE_PX
 from dedupd.core.records import ProblemCode
 from dedupd.imaging.limits import UnreadableImageError
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-from dedupd.core.ports import SMALL_SIDE_PX
+from dedupd.core.decoded import SMALL_SIDE_PX
 
 # Mode → the mode that is scaled; what is missing here becomes RGB.
 _RESIZABLE = {"RGB": "RGB", "L": "L", "1": "L", "RGBA": "RGBA", "LA": "LA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
