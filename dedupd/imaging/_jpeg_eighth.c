@@ -610,9 +610,30 @@ static PyObject *py_decode(PyObject *module, PyObject *data) {
     return answer;
 }
 
+/* In entropy-coded data FF is followed by 00 (a literal FF), D0 ... D7 (a restart) or FF (padding); all else ends it. */
+static PyObject *py_scan_end(PyObject *module, PyObject *args) {
+    PyObject *data;
+    Py_ssize_t start;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Sn", &data, &start)) return NULL;
+    const uint8_t *begin = (const uint8_t *)PyBytes_AS_STRING(data), *end = begin + PyBytes_GET_SIZE(data);
+    const uint8_t *at = start < 0 || start > end - begin ? end : begin + start;
+    while (end - at > 1 && (at = memchr(at, 0xFF, (size_t)(end - at - 1)))) {
+        if (at[1] == 0 || (at[1] >= 0xD0 && at[1] <= 0xD7))
+            at += 2;
+        else if (at[1] == 0xFF)
+            at += 1;
+        else
+            return PyLong_FromSsize_t(at - begin);
+    }
+    return PyLong_FromLong(-1);
+}
+
 static PyMethodDef METHODS[] = {
     {"decode", py_decode, METH_O,
      "decode(data)\n--\n\n(width, height, pixels) of a baseline JPEG at 1/8 as libjpeg gives them; None for any other."},
+    {"scan_end", py_scan_end, METH_VARARGS,
+     "scan_end(data, at)\n--\n\nWhere entropy-coded data that begin at `at` end: at the next marker; -1 if nowhere."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_jpeg_eighth", NULL, 0, METHODS, NULL, NULL, NULL, NULL};

@@ -35,3 +35,12 @@ def decode_eighth(data: bytes) -> Image.Image | None:
         return None
     width_px, height_px, pixels = decoded
     return Image.frombytes("L" if len(pixels) == width_px * height_px else "RGB", (width_px, height_px), pixels)
+
+
+def scan_end(data: bytes, at: int) -> int | None:
+    """Where the entropy-coded data that begin at `at` end, at the next marker that is no restart; -1 if nowhere.
+
+    Returns:
+        None without the compiled part.
+    """
+    return _jpeg_eighth.scan_end(data, at) if IS_BUILT else None

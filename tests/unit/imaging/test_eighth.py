@@ -15,7 +15,8 @@ from PIL import Image, JpegImagePlugin
 import dedupd.imaging.decode
 from dedupd.core.arrays import Pixels
 from dedupd.imaging.decode import decode
-from dedupd.imaging.eighth import IS_BUILT, SCALE, decode_eighth
+from dedupd.imaging.digest import scan_end_in_steps
+from dedupd.imaging.eighth import IS_BUILT, SCALE, decode_eighth, scan_end
 from dedupd.imaging.limits import DecodeLimits
 
 _CAN_BUILD = shutil.which("cc") is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
@@ -215,3 +216,17 @@ def test_large_pictures_are_decoded_by_it(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_answer_of_another_size_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dedupd.imaging.decode, "decode_eighth", lambda _: Image.new("RGB", (400, 300)))
     assert decode(large(), DecodeLimits()).small.any()
+
+
+@needs_compiled
+def test_entropy_coded_data_end_where_numpy_says() -> None:
+    rng = np.random.default_rng(5)
+    kinds = np.array([0x00, 0x00, 0xFF, 0xFF, 0xD0, 0xD7, 0x12])  # none ends the data
+    for length in (0, 1, 2, 3, 64, 700_000):
+        data = rng.choice(kinds, length).astype(np.uint8)
+        for place in (None, *rng.integers(0, max(1, length - 1), 8)):
+            if place is not None and length >= 2:
+                data[place : place + 2] = 0xFF, rng.choice([0xD9, 0xC4, 0x01, 0xFE, 0xD8])
+            for at in (0, 1, length // 2, length - 1, length):
+                if at >= 0:
+                    assert scan_end(data.tobytes(), at) == scan_end_in_steps(data.tobytes(), at)
