@@ -1,6 +1,7 @@
 """Journal and history as one: what is written is taken in, and what came of a run is counted and told.
 
-Owns the numbering of outcomes. An outcome is on the disk before anybody hears of it. Acts on nothing.
+Owns the numbering of outcomes, and knows where in the journal each stands. An outcome is on the disk before anybody
+hears of it. Acts on nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import msgspec
 
 from dedupd.cleanup.acting import Result
 from dedupd.cleanup.history import History
-from dedupd.cleanup.journal import Journal
+from dedupd.cleanup.journal import Journal, Position
 from dedupd.cleanup.journal_records import Act, Intended, Record, RunOver, RunStarted, Settled
+from dedupd.cleanup.outcome_places import OutcomePlaces
 from dedupd.cleanup.places import Base
 from dedupd.core.cleanup_plan import Action, Outcome, OutcomeKind, RunEnd, RunKind
 from dedupd.core.cleanup_ports import Tell
@@ -30,15 +32,30 @@ class Book:
         self._journal = journal
         self._now_ns = now_ns
         self._lock = threading.Lock()
+        self._places = OutcomePlaces()
         self.history = History()  # of the writing thread
-        for record in journal.load():
-            self.history.note(record)
+        for at, record in journal.load():
+            self._note(at, record)
 
     @contextmanager
     def reading(self) -> Iterator[History]:
         """The history, while nothing changes it."""
         with self._lock:
             yield self.history
+
+    def outcomes(self, after: int) -> Iterator[Outcome]:
+        """The outcomes with a sequence above `after` that are on the disk now, in order, from the journal."""
+        with self._lock:
+            last = self.history.last_sequence
+            since = self._places.find(after + 1)
+        if after >= last:
+            return
+        for _, record in self._journal.load(since):
+            for outcome in record.outcomes if isinstance(record, Settled) else ():
+                if outcome.sequence > after:
+                    yield outcome
+                if outcome.sequence == last:
+                    return
 
     def start(
         self,
@@ -96,9 +113,14 @@ class Book:
         self._journal.end()
 
     def _append(self, record: Record) -> None:
-        self._journal.append(record)
+        at = self._journal.append(record)
         with self._lock:
-            self.history.note(record)
+            self._note(at, record)
+
+    def _note(self, at: Position, record: Record) -> None:
+        self.history.note(record)
+        if isinstance(record, Settled) and record.outcomes:
+            self._places.note(record.outcomes[0].sequence, at)
 
 
 class RunBook:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from blake3 import blake3
@@ -23,6 +24,14 @@ _SUFFIX = ".journal"
 _NUMBER_DIGITS = 8
 _SUM_DIGITS = 32  # half of BLAKE3-256
 _FILE_MODE = 0o600
+
+
+class Position(NamedTuple):
+    """Where a record stands."""
+
+    file: int  # its number
+    offset: int  # bytes
+    line: int  # 1 …
 
 
 def has_history(directory: Path) -> bool:
@@ -39,6 +48,7 @@ class Journal:
         self._calls = calls
         self._fd: int | None = None
         self._lines = 0
+        self._bytes = 0  # of the file under way
         self._number = max(self._numbers(), default=0)
         self._is_broken = False
 
@@ -47,34 +57,49 @@ class Journal:
         """Of the newest file; 0 where there is none."""
         return self._number
 
-    def load(self) -> Iterator[Record]:
-        """All records, the oldest first. A torn last line of a file was never acknowledged and is left out.
+    def load(self, since: Position | None = None) -> Iterator[tuple[Position, Record]]:
+        """The records, the oldest first, all of them or those at a position and after it, each with its own.
+
+        A torn last line of a file was never acknowledged and is left out. May be gone through while records are
+        appended by another thread: the last one is then there or not.
 
         Raises:
             StoreDamagedError: a line cannot be believed; names the file and the line.
         """
         for number in self._numbers():
-            path = self._directory / _file_name(number)
-            lines = path.read_bytes().split(b"\n")
-            if lines[-1] == b"":
-                del lines[-1]
-            for line, text in enumerate(lines, start=1):
-                record = _record(line, text)
-                if record is None and line < len(lines):
+            if since is None or number > since.file:
+                yield from self._load(Position(number, 0, 1))
+            elif number == since.file:
+                yield from self._load(since)
+
+    def _load(self, at: Position) -> Iterator[tuple[Position, Record]]:
+        """The records of one file from a position on."""
+        path = self._directory / _file_name(at.file)
+        damaged: int | None = None
+        with path.open("rb") as lines:
+            lines.seek(at.offset)
+            for text in lines:
+                if damaged is not None:  # it was not the last one
                     raise StoreDamagedError(
-                        f"{path}: line {line} of the clean-up journal is "
+                        f"{path}: line {damaged} of the clean-up journal is "
                         "damaged. Nothing is touched until it is whole again: restore the file from a backup, or move "
                         "it away, then what it tells of can only be put back by hand"
                     )
-                if record is not None:
-                    yield record
+                record = _record(at.line, text.removesuffix(b"\n"))
+                if record is None:
+                    damaged = at.line
+                else:
+                    yield at, record
+                if not text.endswith(b"\n"):  # torn, or being written now: what comes next is no line of its own
+                    return
+                at = Position(at.file, at.offset + len(text), at.line + 1)
 
     def begin(self) -> int:
         """Start the next file and return its number. Nothing is on the disk before the first `append`."""
         self.end()
         self._check_usable()
         self._number += 1
-        self._lines = 0
+        self._lines = self._bytes = 0
         with self._stops_on_failure():
             directory = self._calls.open_base(bytes(self._directory))
             try:
@@ -84,21 +109,21 @@ class Journal:
                 self._calls.close(directory)
         return self._number
 
-    def append(self, *records: Record) -> None:
-        """Write records and return once they are on the disk.
+    def append(self, record: Record) -> Position:
+        """Write a record and return once it is on the disk.
 
         Raises:
-            StoreWriteError: they may not be. The journal takes nothing more until it is loaded anew.
+            StoreWriteError: it may not be. The journal takes nothing more until it is loaded anew.
         """
         self._check_usable()
         assert self._fd is not None, "begin comes before append"
-        text = b""
-        for record in records:
-            self._lines += 1
-            text += _line(self._lines, msgspec.json.encode(record))
+        at = Position(self._number, self._bytes, self._lines + 1)
+        text = _line(at.line, msgspec.json.encode(record))
         with self._stops_on_failure():
             self._calls.write(self._fd, text)
             self._calls.sync(self._fd)
+        self._lines, self._bytes = at.line, at.offset + len(text)
+        return at
 
     def end(self) -> None:
         """Close the file under way."""

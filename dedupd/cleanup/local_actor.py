@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from dedupd.cleanup.applying import Applying
@@ -96,8 +97,7 @@ class LocalActor:
 
     def outcomes(self, after: int, limit: int) -> list[Outcome]:
         """The journal's outcomes with a sequence above `after`, in order."""
-        with self._book.reading() as history:
-            return history.outcomes[after : after + limit]  # sequences run from 1 without a gap
+        return list(islice(self._book.outcomes(after), limit))
 
     def done_since(self, since_ns: int) -> tuple[int, int]:
         """Files and bytes that plans have taken since a moment and that were not put back."""

@@ -54,7 +54,7 @@ class Undoing:
         applied = history.last_applied() if plan_id is None else history.applied(plan_id)
         if applied is None:
             raise NotFoundError(f"No plan {(plan_id or '')[:12]} was applied. `dedupctl plans` lists those that were.")
-        if items is not None and (unknown := sorted(items - applied.items)):
+        if items is not None and (unknown := sorted(item for item in items if item not in applied.items)):
             raise NotFoundError(f"The plan {applied.plan_id[:12]} has no item {unknown[0]}.")
         asides = [a for a in history.of_plan(applied.plan_id) if items is None or a.outcome.item in items]
         idle = self._idle(applied, items, {aside.outcome.item for aside in asides})
@@ -81,9 +81,12 @@ class Undoing:
         self, applied: Run, items: frozenset[int] | None, busy: Iterable[int]
     ) -> list[tuple[Outcome, OutcomeKind, str]]:
         """What is asked for and needs no act: shared blocks; where they are named, items that are back or stayed."""
-        told = [o for o in self._book.history.outcomes if o.plan == applied.plan_id and o.run is RunKind.APPLY]
+        if items is None and applied.action is not Action.REFLINK:
+            return []  # spares reading the journal on
         idle = []
-        for outcome in told:
+        for outcome in self._book.outcomes(applied.first_sequence - 1):
+            if outcome.plan != applied.plan_id or outcome.run is not RunKind.APPLY:
+                continue
             if outcome.item in busy or (items is not None and outcome.item not in items):
                 continue
             is_done = outcome.kind is OutcomeKind.DONE

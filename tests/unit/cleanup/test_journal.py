@@ -43,11 +43,11 @@ def written(directory):
 
 
 def runs(directory):
-    return [record.run for record in Journal(directory, FileCalls()).load()]
+    return [record.run for _, record in Journal(directory, FileCalls()).load()]
 
 
 def test_what_is_appended_is_there_after_a_restart(written):
-    records = list(Journal(written, FileCalls()).load())
+    records = [record for _, record in Journal(written, FileCalls()).load()]
     assert [type(record) for record in records] == [RunStarted, RunOver] * 2
     assert records[3] == over(2)
     assert bytes(records[0].plan) == b'{"plan":1}'
@@ -68,6 +68,26 @@ def test_other_files_in_its_directory_are_left_alone(written):
     (written / "lock").touch()
     (written / "notes.journal").write_text("by hand")
     assert runs(written) == [1, 1, 2, 2]
+
+
+def test_a_record_is_read_again_from_where_it_was_appended(directory):
+    journal = Journal(directory, FileCalls())
+    places = []
+    for number in (1, 2, 3):
+        journal.begin()
+        places += [journal.append(started(number)), journal.append(over(number))]
+    assert [at for at, _ in journal.load()] == places
+    for number, place in enumerate(places):
+        assert [at for at, _ in journal.load(place)] == places[number:]
+    assert [at for at, _ in Journal(directory, FileCalls()).load(places[3])] == places[3:]
+
+
+def test_damage_after_a_position_is_named_by_its_line(written):
+    path = written / "00000002.journal"
+    place = [at for at, _ in Journal(written, FileCalls()).load()][3]
+    path.write_bytes(path.read_bytes().replace(b'"done":1', b'"done":2') + b"x\n")
+    with pytest.raises(StoreDamagedError, match=r"00000002\.journal: line 2 "):
+        list(Journal(written, FileCalls()).load(place))
 
 
 def test_a_torn_last_line_is_dropped_wherever_it_tore(written):
@@ -133,4 +153,4 @@ def test_nothing_is_written_any_more_after_a_failed_write_or_sync(directory, cod
         with pytest.raises(StoreWriteError, match="failed before"):
             journal.append(over(1))
         journal.end()
-    assert all(isinstance(record, RunStarted) for record in Journal(directory, FileCalls()).load())
+    assert all(isinstance(record, RunStarted) for _, record in Journal(directory, FileCalls()).load())
