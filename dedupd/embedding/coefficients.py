@@ -85,8 +85,12 @@ def product(left: Floats, right: Floats) -> Floats:
     nothing at these sizes.
     """
     columns = max(1, _ONE_THREAD_PRODUCTS // max(1, left.size))
-    pieces = [left @ right[:, start : start + columns] for start in range(0, right.shape[1], columns)]
-    return np.concatenate(pieces, axis=1)
+    if columns >= right.shape[1]:
+        return left @ right
+    pieces = right.shape[1] // columns
+    cut = pieces * columns
+    stacked = left @ right[:, :cut].reshape(len(right), pieces, columns).transpose(1, 0, 2)
+    return np.concatenate([stacked.transpose(1, 0, 2).reshape(len(left), cut), left @ right[:, cut:]], axis=1)
 
 
 def window_coefficients(whole: Coefficients, windows: tuple[Window, ...]) -> tuple[Floats, Floats]:

@@ -15,7 +15,8 @@ from dedupd.core.arrays import Pixels
 
 Lines = npt.NDArray[np.uint8]  # [3, samples, lines]: RGB planes, the lines along the last axis
 Mask = npt.NDArray[np.bool_]
-KeptLines = Callable[[Lines, int], tuple[int, int]]  # lines and a tolerance → first and last-plus-one line kept
+# Lines and a tolerance → first and last-plus-one line kept; None where no outermost line is border, be it stricter.
+KeptLines = Callable[[Lines, int], tuple[int, int] | None]
 
 SEARCH_SIDE_PX = 192  # long side at which boxes are looked for; half a percent of the picture is fine enough
 
@@ -96,22 +97,26 @@ def differs(a: PixelBox, b: PixelBox, share: float) -> bool:
 
 
 def _shrink(planes: Lines, box: PixelBox, kept: KeptLines, tolerances: tuple[int, ...]) -> PixelBox:
-    """Apply a rule to rows, then to columns, once for each tolerance."""
+    """Apply a rule to rows, then to columns, once for each tolerance, the strictest last."""
     for tolerance in tolerances:
         part = planes[:, box.top : box.bottom, box.left : box.right]
-        start, end = kept(part.transpose(0, 2, 1), tolerance)
-        box = PixelBox(top=box.top + start, bottom=box.top + end, left=box.left, right=box.right)
-        start, end = kept(planes[:, box.top : box.bottom, box.left : box.right], tolerance)
-        box = PixelBox(top=box.top, bottom=box.bottom, left=box.left + start, right=box.left + end)
+        rows = kept(part.transpose(0, 2, 1), tolerance)
+        if rows is not None:
+            box = PixelBox(top=box.top + rows[0], bottom=box.top + rows[1], left=box.left, right=box.right)
+        columns = kept(planes[:, box.top : box.bottom, box.left : box.right], tolerance)
+        if columns is not None:
+            box = PixelBox(top=box.top, bottom=box.bottom, left=box.left + columns[0], right=box.left + columns[1])
+        if rows is None and columns is None:
+            break  # as for most photographs
     return box
 
 
-def _flat_ends(lines: Lines, flat_range: int) -> tuple[int, int]:
+def _flat_ends(lines: Lines, flat_range: int) -> tuple[int, int] | None:
     """First and last-plus-one line that is left without flat lines of one colour at either end."""
     count = lines.shape[2]
     ends = lines[:, :, [0, -1]]
     if np.ptp(ends, axis=1).max(axis=0).min() > flat_range:
-        return 0, count
+        return None
     is_flat = np.ptp(lines, axis=1).max(axis=0) <= flat_range
     mean = lines.mean(axis=1, dtype=np.float32)
     limit = int(MAX_TRIM_SHARE * count)
@@ -124,12 +129,12 @@ def _run(is_flat: Mask, mean: npt.NDArray[np.float32], limit: int) -> int:
     return limit if is_border.all() else int(np.argmin(is_border))
 
 
-def _longest_body(lines: Lines, distance: int) -> tuple[int, int]:
+def _longest_body(lines: Lines, distance: int) -> tuple[int, int] | None:
     """First and last-plus-one of the longest run of lines that are not background."""
     count = lines.shape[2]
     shares = [found for edge in (0, -1) if (found := _background_shares(lines, edge, distance)) is not None]
     if not shares:
-        return 0, count
+        return None
     share = np.max(shares, axis=0)
     is_background = _without_gaps(share >= BACKGROUND_SHARE, share >= GAP_SHARE)
     starts, ends = _runs(~is_background)
