@@ -185,11 +185,15 @@ def _part(full: Pixels, box: BoxPx, scale: float) -> _Part | None:
     width, height = right - left, bottom - top
     if min(width, height) < 1:
         return None
-    cut = full[top:bottom, left:right]
+    cut, from_full = full[top:bottom, left:right], np.array([[1.0, 0, -left], [0, 1, -top]])
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    while 2 * size[0] <= width and 2 * size[1] <= height:  # halving is ten times as fast as any other reduction
+        width, height = width // 2, height // 2
+        cut = np.asarray(cv2.resize(cut[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA))
+        from_full = compose(_resizing(0.5, 0.5), from_full)
     if size != (width, height):
-        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
-    from_full = compose(_resizing(size[0] / width, size[1] / height), np.array([[1.0, 0, -left], [0, 1, -top]]))
+        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA))
+        from_full = compose(_resizing(size[0] / width, size[1] / height), from_full)
     return _Part(
         PreparedSide(cut, full.shape[1], full.shape[0]), from_full, box == (0, 0, full.shape[1], full.shape[0])
     )

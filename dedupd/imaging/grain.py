@@ -15,6 +15,9 @@ from dedupd.imaging.prepared_side import Doubles, Floats
 
 TILE_PX = 96  # of grain that spreads over 3 px: the correlation of one tile is known to 0.03
 MAX_TILES = 32
+# Of the calmest tiles, so many are looked at for those: of 660 pairs, real and made, none of two exposures was left
+# without an answer that had one among all tiles.
+MAX_TRIED = 256
 MIN_TILES = 4  # with grain in both, below which nothing is said
 SHIFT_PX = 2  # how far off the alignment may be, each way
 RIM_PX = 8  # around a tile's source, so that filters see real pixels
@@ -42,12 +45,13 @@ def grain_correlation(a: Pixels, b: Pixels, b_to_a: Doubles) -> float | None:
     coarser, finer, to_coarser = (a, b, b_to_a) if a_is_coarser else (b, a, invert(b_to_a))
     found: list[float] = []
     back = invert(to_coarser)
-    for left, top in _calm_tiles(coarser):
+    is_still = np.allclose(to_coarser, _NOT_MOVED, rtol=0, atol=1e-6)  # saved again in its own size, as most copies
+    for left, top in _calm_tiles(coarser)[:MAX_TRIED]:
         grain = _grain(_luma(coarser[top : top + TILE_PX, left : left + TILE_PX]))
         levels = _spread(grain)
         if levels < GRAINY_LEVELS:
             continue
-        moved = _moved_tile(finer, to_coarser, back, left, top)
+        moved = _tile(finer, left, top) if is_still else _moved_tile(finer, to_coarser, back, left, top)
         if moved is not None and _is_alike(levels, _spread(other := _grain(moved))):
             found.append(_correlation(grain, other))
         if len(found) == MAX_TILES:
@@ -81,12 +85,15 @@ def _luma(colour: Pixels) -> Floats:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_RGB2GRAY), np.float32)
 
 
+def _tile(picture: Pixels, left: int, top: int) -> Floats | None:
+    """The luma of a tile; None at the picture's rim."""
+    last = min(picture.shape[0] - top, picture.shape[1] - left)
+    is_inside = min(left, top) >= RIM_PX and last >= TILE_PX + RIM_PX
+    return _luma(picture[top : top + TILE_PX, left : left + TILE_PX]) if is_inside else None
+
+
 def _moved_tile(finer: Pixels, to_coarser: Doubles, back: Doubles, left: int, top: int) -> Floats | None:
     """The finer picture's luma where a tile of the coarser lies, in the coarser's pixels; None at its rim."""
-    if np.allclose(to_coarser, _NOT_MOVED, rtol=0, atol=1e-6):  # saved again in its own size, as most copies
-        last = min(finer.shape[0] - top, finer.shape[1] - left)
-        is_inside = min(left, top) >= RIM_PX and last >= TILE_PX + RIM_PX
-        return _luma(finer[top : top + TILE_PX, left : left + TILE_PX]) if is_inside else None
     near, far = -RIM_PX, TILE_PX + RIM_PX
     corners = np.array([[left + x, top + y] for x in (near, far) for y in (near, far)], np.float64)
     source = corners @ back[:, :2].T + back[:, 2]
