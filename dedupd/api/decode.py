@@ -13,6 +13,7 @@ from starlette.requests import Request
 from dedupd.api.failures import RefusedError
 from dedupd.api.limits import limits_in
 from dedupd.core.errors import NotFoundError, RequestError
+from dedupd.core.undecodable import UNDECODABLE
 
 MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 
@@ -62,7 +63,7 @@ async def json_of(request: Request, kind: type[MessageT], *, limit_bytes: int) -
             raise RefusedError(413, RequestError(f"The body is over {limit_bytes} bytes. Ask in smaller pieces."))
     try:
         return msgspec.json.decode(bytes(body) or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise RequestError(f"The body is wrong: {error}. See docs/api.md.") from error
 
 

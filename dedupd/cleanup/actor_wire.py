@@ -12,6 +12,7 @@ import struct
 import msgspec
 
 from dedupd.core.cleanup_plan import Outcome, Quarantined, RunEnd
+from dedupd.core.undecodable import UNDECODABLE
 
 MOST_BYTES = 1 << 30  # of one message; a plan takes about 1 kB an item
 _LENGTH = struct.Struct(">I")
@@ -131,7 +132,7 @@ def receive_request(sock: socket.socket) -> Request | None:
         return None
     try:
         return _requests.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise BrokenTalkError(f"not a request: {error}") from error
 
 
@@ -142,7 +143,7 @@ def receive_reply(sock: socket.socket) -> Reply:
         raise BrokenTalkError("the actor ended")
     try:
         return _replies.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise BrokenTalkError(f"not a reply: {error}") from error
 
 

@@ -19,6 +19,7 @@ from blake3 import blake3
 from dedupd.cleanup.file_calls import FileCalls
 from dedupd.cleanup.journal_records import Record
 from dedupd.core.errors import DiskFullError, StoreDamagedError, StoreWriteError
+from dedupd.core.undecodable import UNDECODABLE
 
 _SUFFIX = ".journal"
 _NUMBER_DIGITS = 8
@@ -187,7 +188,7 @@ def _record(number: int, text: bytes) -> Record | None:
     """The record of a line; None where it cannot be believed."""
     if text[:_SUM_DIGITS] != _sum(number, text[_SUM_DIGITS + 1 :]):
         return None
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # msgspec lets the last two through
+    with suppress(*UNDECODABLE):
         return _DECODER.decode(text[_SUM_DIGITS + 1 :])
     return None
 

@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from dedupd.core.cleanup_plan import Plan
 from dedupd.core.errors import RequestError
+from dedupd.core.undecodable import UNDECODABLE
 
 FORMAT = 1
 ID_DIGITS = 64
@@ -42,7 +43,7 @@ def decode_plan(data: bytes, expected_id: str) -> Plan:
         raise RequestError(f"The plan {expected_id[:12]} is damaged: its content has another hash. Draw it up again.")
     try:
         document = msgspec.json.decode(data, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise RequestError(f"The plan {expected_id[:12]} cannot be read: {error}. Draw it up again.") from error
     if document.format != FORMAT:
         raise RequestError(f"The plan {expected_id[:12]} has format {document.format}; this dedupd reads {FORMAT}.")

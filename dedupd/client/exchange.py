@@ -16,6 +16,7 @@ from dedupd.client.body import Pieces
 from dedupd.client.connection import START_IT, UnixConnection, connect
 from dedupd.client.refusals import refusal
 from dedupd.core.errors import DaemonUnreachableError, RequestError
+from dedupd.core.undecodable import UNDECODABLE
 
 T = TypeVar("T")
 Query = Mapping[str, str | bytes | int]
@@ -47,7 +48,7 @@ class Exchanges:
             content = read_whole(self._exchange(connection, method, route, query=query, body=body))
         try:
             return msgspec.json.decode(content, type=answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise RequestError(
                 f"The daemon's answer to {method} {route} is not understood: {error}\n"
                 "Is it of another version? `dedupctl version` compares."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dedupd.core import errors
+from dedupd.core.undecodable import UNDECODABLE
 from dedupd.protocol.failures import Failure, FailureMessage
 
 _KINDS: dict[str, type[errors.DedupdError]] = {
@@ -35,7 +36,7 @@ def refusal(status: int, body: bytes) -> errors.DedupdError:
     """The error that an answer of status 400 and above stands for."""
     try:
         failure = msgspec.json.decode(body, type=FailureMessage).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # uvicorn's own refusals are plain text
+    except UNDECODABLE:  # uvicorn's own refusals are plain text
         text = body[:200].decode("utf-8", "replace").strip()
         if status == 503:
             return errors.RetryError("The daemon has too many connections.\nTry again in a moment.")

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from dedupd.core.errors import ConfigError
+from dedupd.core.undecodable import UNDECODABLE
 
 CACHE_FILE = "checksums.json"
 
@@ -52,7 +53,7 @@ class Checksums:
     def _read(self) -> dict[str, _Known]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Known])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (OSError, *UNDECODABLE):
             return {}
 
     def _write(self, known: dict[str, _Known]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from dedupd.core.errors import ConfigError
+from dedupd.core.undecodable import UNDECODABLE
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ def _ask_torch(python: str) -> Found:
         return msgspec.json.decode(asked.stdout, type=Found)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Found(gpus=[], problem=str(error))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         last_words = asked.stderr.decode(errors="replace").strip().splitlines()[-1:]
         return Found(gpus=[], problem=f"it ended with code {asked.returncode}: {' '.join(last_words)}")
 

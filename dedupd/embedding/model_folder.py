@@ -16,6 +16,7 @@ import msgspec
 
 from dedupd.core.errors import ConfigError
 from dedupd.core.records import ModelTag
+from dedupd.core.undecodable import UNDECODABLE
 from dedupd.embedding import torchscript_file
 from dedupd.embedding.checksums import Checksums
 from dedupd.embedding.families import CODE_VERSION, MODEL_TYPES, Family, families_of
@@ -168,5 +169,5 @@ def _network_in(config: bytes, what: str) -> str:
 def _decode(config: bytes, what: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(config, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ConfigError(f"{what} cannot be read: {error}. Fetch the model again.") from error

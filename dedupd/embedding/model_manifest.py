@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from dedupd.core.errors import ConfigError
+from dedupd.core.undecodable import UNDECODABLE
 
 MANIFEST = "current.json"
 FORMAT = 1
@@ -71,7 +72,7 @@ def read_manifest(name: str, models_dir: Path) -> Manifest | None:
         return None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ConfigError(f"{path} is damaged: {error}. `dedupd models pull {name}` writes it anew.") from error
     is_sound = COMMIT.fullmatch(manifest.revision) and all(f.name == Path(f.name).name for f in manifest.files)
     if manifest.format != FORMAT or manifest.name != name or not is_sound:

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from dedupd.core.errors import ConfigError
+from dedupd.core.undecodable import UNDECODABLE
 from dedupd.embedding.families import Family
 from dedupd.embedding.preprocess import ExactSize, PatchBudget, Preprocessing, ShortestSide, Triple
 
@@ -96,7 +97,7 @@ def read_preprocessing(folder: Path, family: Family) -> Preprocessing:
         processor = msgspec.json.decode(raw, type=_Processor)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ConfigError(f"{path} says something that dedupd cannot read: {error}. Fetch the model again.") from error
     kind = _plain_name(named.image_processor_type or named.feature_extractor_type or family.processor)
     if kind not in _KNOWN:

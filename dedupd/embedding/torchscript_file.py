@@ -17,6 +17,7 @@ import msgspec
 
 from dedupd.core.errors import ConfigError
 from dedupd.core.records import ModelTag
+from dedupd.core.undecodable import UNDECODABLE
 from dedupd.embedding.checksums import Checksums
 from dedupd.embedding.families import CODE_VERSION
 from dedupd.embedding.model_spec import TORCHSCRIPT_LOADER, ModelSpec
@@ -79,7 +80,7 @@ def read_record(path: Path) -> Record:
         ) from None
     except OSError as error:
         raise ConfigError(f"{beside} cannot be read: {error.strerror}. Check its permissions.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ConfigError(f"{beside}: {error}. `dedupd models add {path}` writes it anew.") from error
 
 

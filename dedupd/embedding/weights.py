@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from dedupd.core.errors import ConfigError
+from dedupd.core.undecodable import UNDECODABLE
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -64,7 +65,7 @@ def parts_of(index: bytes, folder: Path) -> tuple[str, ...]:
     """
     try:
         names = sorted(set(msgspec.json.decode(index, type=_Index).weight_map.values()))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ConfigError(f"{folder / INDEX} cannot be read: {error}. Fetch the model again.") from error
     for name in names:
         if name != os.path.basename(name) or not name.endswith(".safetensors"):  # noqa: PTH119 - a name, not a path
@@ -98,7 +99,7 @@ def _header_of(path: Path) -> dict[str, _Tensor]:
         tensors = {
             name: msgspec.json.decode(value, type=_Tensor) for name, value in header.items() if name != "__metadata__"
         }
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ConfigError(f"{path} is no safetensors file, or is cut short. Fetch the model again.") from error
     end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
     if size < _LENGTH.size + length + end:
