@@ -30,7 +30,7 @@ from benchmarks.processes import Daemon, descendants
 QUICK = ("--files", "24")
 LOOK_EVERY_S = 0.2
 IDLE_LOOKS = 5
-ROLES = {"dedupd.imaging.worker": "workers", "dedupd.sources.watch_process": "watcher"}
+ROLES = {"dedupd.imaging.worker": "workers", "dedupd.daemon.watch_process": "watcher"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

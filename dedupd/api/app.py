@@ -42,7 +42,7 @@ from dedupd.api.standing import StandingAnswers
 from dedupd.api.upload import UploadSlots, receive_image, receive_pair
 from dedupd.core.cleanup_ports import Cleanup
 from dedupd.core.errors import AccessError, DedupdError, DegradedError, NotFoundError, RequestError
-from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, PreviewCache, SimilarPictures
+from dedupd.core.ports import Control, Groups, ImageReader, Library, Matcher, SimilarPictures
 from dedupd.core.records import ContentId
 from dedupd.protocol.requests import (
     MAX_IMAGE_BYTES,
@@ -87,7 +87,7 @@ class Application:
         groups: Groups,
         control: Control,
         reports: ReportSource,
-        previews: PreviewCache,
+        preview_of: Callable[[ContentId], bytes | None],
         upload_dir: Path | None = None,
         max_image_bytes: int = MAX_IMAGE_BYTES,
         cleanup: Cleanup | None = None,
@@ -99,6 +99,7 @@ class Application:
 
         Args:
             library: and the other ports without a word here: what their names say.
+            preview_of: the small JPEG of a content as it is shown, None where there is none.
             upload_dir: where what clients send lies while it is looked at, without a name.
             max_image_bytes: of one picture that is sent.
             cleanup: None: this daemon does no clean-up, and says so.
@@ -116,7 +117,7 @@ class Application:
         self._pairs = PairAnswers(library=library, matcher=matcher, reads=reads)
         self._streams = EventStreams(library, self._stopping)
         self._reports = reports
-        self._previews = previews
+        self._preview_of = preview_of
         self._upload_dir = upload_dir
         self._max_image_bytes = max_image_bytes
         self._questions = asyncio.Semaphore(_MAX_QUESTIONS)
@@ -305,7 +306,7 @@ class Application:
         number = number_in_path(request)
         preview = None
         if number <= _LAST_CONTENT:
-            preview = await run_in_threadpool(self._previews.get, ContentId(number))
+            preview = await run_in_threadpool(self._preview_of, ContentId(number))
         if preview is None:
             raise NotFoundError(f"There is no preview of content {number}.")
         return Response(preview, media_type="image/jpeg")

@@ -118,13 +118,15 @@ class Service:
     def _watch(self, ignore: IgnoreRules) -> LocalWatch:
         watch = self._options.settings.watch
         polled = frozenset(os.fsencode(root) for root in self._options.roots) if watch.poll_always else frozenset()
-        return LocalWatch(ignore=ignore, poll_interval_s=watch.poll_every_s, poll_always=polled)
+        program = "dedupd.daemon.watch_process"
+        return LocalWatch(ignore=ignore, poll_interval_s=watch.poll_every_s, poll_always=polled, program=program)
 
     def _serve(self, engine: Engine, listening: ListeningSocket) -> None:
         _refuse_unknown(engine, self._options.roots)
         control = DaemonControl(engine, None if listening.path is None else Path(listening.path))
         clean_up = make_clean_up(engine)
         cleaning = self._options.settings.cleanup
+        reports = EngineReports(engine)
         app = Application(
             library=engine.library,
             reader=engine.reader,
@@ -132,8 +134,8 @@ class Service:
             similar=engine.similar,
             groups=engine.groups,
             control=control,
-            reports=EngineReports(engine),
-            previews=engine.previews,
+            reports=reports,
+            preview_of=reports.preview,
             upload_dir=engine.state_dir,
             cleanup=clean_up.cleanup,
             admins=Admins.named(cleaning.admins),

@@ -62,6 +62,7 @@ class LocalWatch:
         poll_interval_s: float,
         poll_always: frozenset[bytes] = frozenset(),
         check_interval_s: float = 2.0,
+        program: str = "dedupd.sources.watch_process",
     ) -> None:
         """Make ready; `start` begins.
 
@@ -70,7 +71,9 @@ class LocalWatch:
             poll_interval_s: how often roots without (enough) events are marked as a whole.
             poll_always: paths of roots to poll even where events would work.
             check_interval_s: how often mounts, root directories and the watcher's threads are checked.
+            program: the module that is run as the watcher process; it ends in that `main`.
         """
+        self._program = program
         self._ignore_globs = list(ignore.globs)
         self._poll_interval_s = poll_interval_s
         self._poll_always = poll_always
@@ -231,7 +234,7 @@ class LocalWatch:
         arguments = [str(theirs.fileno()), str(os.getpid()), str(self._check_interval_s)]
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "dedupd.sources.watch_process", *arguments],
+                [sys.executable, "-m", self._program, *arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )

@@ -299,7 +299,7 @@ def main(arguments: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the stop order is the parent's
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")  # hold no disk that someone may want to unmount
-    logging.basicConfig(level=logging.WARNING, format="dedupd-watch: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="dedupd-watch: %(message)s")  # unless it was set up already
     logging.getLogger("watchdog").setLevel(logging.ERROR)  # it warns of overflows, which are reported as health
     warnings.simplefilter("ignore", RuntimeWarning)  # it warns where a path is watched again, as catching up does
     with socket.socket(fileno=fd) as parent, contextlib.suppress(ConnectionError):  # the parent is gone

@@ -31,7 +31,13 @@ def a_polling_source():
     return LocalWatch(ignore=IgnoreRules(), poll_interval_s=0.1, poll_always=Always(), check_interval_s=0.1)
 
 
-@pytest.fixture(params=[a_watching_source, a_polling_source], ids=["watching", "polling"])
+def the_daemon_s_source():
+    """With the process that logs as the daemon does."""
+    program = "dedupd.daemon.watch_process"
+    return LocalWatch(ignore=IgnoreRules(), poll_interval_s=600.0, check_interval_s=0.1, program=program)
+
+
+@pytest.fixture(params=[a_watching_source, the_daemon_s_source, a_polling_source])
 def source(request):
     source: ChangeSource = request.param()
     yield source

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dedupd.client.client import Client
+
 
 def test_it_finds_the_duplicates_of_a_library_and_keeps_the_best(make_daemon, library):
     daemon = make_daemon(library).start()
@@ -29,6 +31,17 @@ def test_it_finds_the_duplicates_of_a_library_and_keeps_the_best(make_daemon, li
         },
         str(library / "phone/turned.png"): {str(library / "camera/IMG_0001.jpg"): "edited"},
     } or by_keep[str(library / "camera/IMG_0001.jpg")] == {str(library / "phone/turned.png"): "edited"}
+
+
+def test_a_preview_is_sent_without_what_dedupd_keeps_in_it(make_daemon, library):
+    daemon = make_daemon(library).start()
+    daemon.idle(images=9)
+    [kept] = [path.read_bytes() for path in daemon.state.glob("previews/**/*") if path.name == "1.jpg"]
+    shown = Client(daemon.socket).preview(1)
+    assert shown.startswith(b"\xff\xd8")
+    assert b"dedupd" not in shown
+    assert b"dedupd" in kept
+    assert shown[2:] in kept
 
 
 def test_a_copy_that_arrives_is_told_once_with_what_it_duplicates(make_daemon, library, tools):

@@ -89,7 +89,7 @@ class Stand:
             groups=self.groups,
             control=self.control,
             reports=LibraryReports(self.library, self.groups, self.previews),
-            previews=self.previews,
+            preview_of=self.previews.get,
             upload_dir=self.base,
             max_image_bytes=self.max_image_bytes,
             cleanup=self.cleanup,
