@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from dedupd.imaging.prepared_side import (
     BLOCK_SIDE_PX,
-    GLANCE_SIDE_PX,
     BoxPx,
     Doubles,
     Floats,
     Keypoints,
     PreparedSide,
+    is_tiny,
 )
 
 Mask = npt.NDArray[np.bool_]
@@ -123,8 +123,8 @@ def keypoint_hypotheses(a: PreparedSide, b: PreparedSide) -> list[Alignment]:
 
     Most candidates are chance neighbours; a glance at coarse keypoints, a third as dear, tells nearly all of them.
     """
-    is_too_small = min(max(side.small_width_px, side.small_height_px) for side in (a, b)) < GLANCE_SIDE_PX
-    if not (is_too_small or agree_at_a_glance(a.glance, b.glance)):
+    is_one_tiny = any(is_tiny(side.small_width_px, side.small_height_px) for side in (a, b))
+    if not (is_one_tiny or agree_at_a_glance(a.glance, b.glance)):
         return []
     found = []
     for mirror in (False, True):

@@ -40,6 +40,11 @@ class Keypoints:
     descriptors: Floats  # [n, 128], RootSIFT, unit length
 
 
+def is_tiny(small_width_px: int, small_height_px: int) -> bool:
+    """Whether a small image is too small to have keypoints at a glance."""
+    return max(small_width_px, small_height_px) < GLANCE_SIDE_PX
+
+
 class PreparedSide:
     """A small image with lazily derived features.
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dedupd.imaging.alignment import MAX_SHAPE_DIFFERENCE, MIN_BLOCK_CORRELATION, agree_at_a_glance
-from dedupd.imaging.prepared_side import BLOCK_SIDE_PX, GLANCE_SIDE_PX, Floats, Keypoints, PreparedSide
+from dedupd.imaging.prepared_side import BLOCK_SIDE_PX, Floats, Keypoints, PreparedSide, is_tiny
 from dedupd.imaging.preview_segment import attached, body_in
 
 # Of the labelled set's 2,029 candidate pairs these give up none of the 1,285 duplicates, 2 of the 91 look-alikes, and
@@ -45,7 +45,7 @@ class Sketch:
     @property
     def is_tiny(self) -> bool:
         """Too small to have coarse keypoints."""
-        return max(self.width_px, self.height_px) < GLANCE_SIDE_PX
+        return is_tiny(self.width_px, self.height_px)
 
 
 def sketch_of(side: PreparedSide) -> Sketch:
