@@ -121,10 +121,7 @@ def _wait(
                 raise InterruptedScanError
             if crashes.rung.is_set():
                 crashes.raise_first()
-            progress = control.progress()
-            if display is not None:
-                display.show(progress)
-            quiet_looks = quiet_looks + 1 if _is_done(engine, progress) else 0
+            quiet_looks = quiet_looks + 1 if _looks_done(engine, control, display) else 0
             time.sleep(_LOOK_EVERY_S)
 
 
@@ -168,8 +165,22 @@ def _clean_up(engine: Engine, asked: ScanCleanUp, options: ScanOptions) -> RunEn
     return clean_up_after_scan(engine, asked, _root_ids(engine), console)
 
 
+def _looks_done(engine: Engine, control: DaemonControl, display: ScanDisplay | None) -> bool:
+    """Show how far it is, if anybody sees it, and say whether it is done; to know how far takes a millisecond."""
+    if display is None and not _rests(engine):
+        return False
+    progress = control.progress()
+    if display is not None:
+        display.show(progress)
+    return _is_done(engine, progress)
+
+
+def _rests(engine: Engine) -> bool:
+    return engine.intake.is_idle and engine.describe.is_idle
+
+
 def _is_done(engine: Engine, progress: Progress) -> bool:
-    if not (engine.intake.is_idle and engine.describe.is_idle) or progress.counts.contents_unlinked:
+    if not _rests(engine) or progress.counts.contents_unlinked:
         return False
     if progress.counts.pairs_suggested or not engine.generations.is_idle:
         return False

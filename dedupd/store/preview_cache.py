@@ -45,11 +45,14 @@ class DiskPreviewCache:
         """Keep a preview. A disk that is full or broken is logged once; the entry is then not there."""
         path = self._path(content)
         unfinished = self._unfinished / f"{content}-{threading.get_ident()}"
+        stored = preview + _trailer(content, preview)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._unfinished.mkdir(mode=0o700, exist_ok=True)
-            unfinished.write_bytes(preview + _trailer(content, preview))
-            unfinished.replace(path)
+            try:
+                _write(stored, unfinished, path)
+            except FileNotFoundError:  # the first ones, or somebody emptied the cache
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._unfinished.mkdir(mode=0o700, exist_ok=True)
+                _write(stored, unfinished, path)
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
@@ -64,6 +67,11 @@ class DiskPreviewCache:
 
     def _path(self, content: ContentId) -> Path:
         return self._directory / f"{content & 0xFF:02x}" / f"{content}.jpg"
+
+
+def _write(stored: bytes, unfinished: Path, path: Path) -> None:
+    unfinished.write_bytes(stored)
+    unfinished.replace(path)
 
 
 def _trailer(content: ContentId, preview: bytes) -> bytes:

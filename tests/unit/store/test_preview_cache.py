@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ def test_a_cache_that_cannot_be_written_stops_nobody_and_says_so_once(
         previews.put(ContentId(2), PREVIEW)
     assert previews.get(ContentId(1)) is None
     assert [record.getMessage().split()[0] for record in caplog.records] == ["preview-cache-write-failed"]
+
+
+def test_a_cache_that_somebody_emptied_goes_on(stored: tuple[DiskPreviewCache, Path], tmp_path: Path) -> None:
+    previews, _ = stored
+    for below in tmp_path.iterdir():
+        shutil.rmtree(below)
+    assert previews.get(ContentId(0x1AB)) is None
+    previews.put(ContentId(0x1AB), PREVIEW)
+    assert previews.get(ContentId(0x1AB)) == PREVIEW
 
 
 def test_an_unfinished_write_leaves_the_old_preview(stored: tuple[DiskPreviewCache, Path], tmp_path: Path) -> None:
