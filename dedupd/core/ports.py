@@ -174,7 +174,7 @@ class Descriptor:
     """What a model says of one picture."""
 
     stored: Vectors  # [1 … 4, dim], put into the index (whole picture first, then trimmed views)
-    queries: Vectors  # [1 … 48, dim], asked of the index (views in all orientations, and parts of them)
+    queries: Vectors  # [1 … 48, dim], asked of the index (the whole picture, then its views, turned and in parts)
 
 
 class Embedder(Protocol):
@@ -210,7 +210,10 @@ class VectorIndex(Protocol):
         """Forget contents; returns how many were there. Unknown ones are no error."""
 
     def search(self, queries: Sequence_[Vectors], *, limit: int, min_similarity: float) -> list[list[Neighbour]]:
-        """For each picture's query vectors [q, dim]: up to `limit` contents, the nearest first, each once."""
+        """For each picture's query vectors [q, dim]: up to `limit` contents, the nearest first, each once.
+
+        Where not everything can be looked at, the first row of each picture, the whole of it, comes first.
+        """
 
     def __len__(self) -> int:
         """How many contents it holds."""

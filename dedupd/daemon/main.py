@@ -148,6 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = make_parser().parse_args(argv)
     # Before numpy is loaded: its products are small here, and threads that spin for them take time from the workers.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # the same of FAISS, which searches with two
     try:
         return _COMMANDS[arguments.command](arguments)
     except DedupdError as error:

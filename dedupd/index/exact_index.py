@@ -13,7 +13,7 @@ import numpy as np
 from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Neighbour
 from dedupd.core.records import ContentId
-from dedupd.index.rescore import best_similarities, nearest
+from dedupd.index.rescore import Nearest, best_similarities
 from dedupd.index.views import checked_rows, checked_views
 
 
@@ -43,8 +43,9 @@ class ExactIndex:
         found: list[list[Neighbour]] = []
         for query in queries:
             rows = checked_rows(query, self.dim, "the query vectors")
-            similarities = best_similarities(rows, vectors)
-            found.append(nearest(np.array(contents, dtype=np.int64), similarities, limit, min_similarity))
+            nearest = Nearest(limit, min_similarity)
+            nearest.take(np.array(contents, dtype=np.int64), best_similarities(rows, vectors))
+            found.append(nearest.neighbours())
         return found
 
     def __len__(self) -> int:

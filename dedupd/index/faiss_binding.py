@@ -1,12 +1,14 @@
-"""FAISS as the index uses it: typed, one thread, ids of 64 bits, inner product. What is exact; lists are beside it.
+"""FAISS as the index uses it: typed, few threads, ids of 64 bits, inner product. What is exact; lists are beside it.
 
 Not thread-safe: a search beside a change corrupts memory, so the owner holds a lock. Knows nothing of contents.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,11 @@ from dedupd.index.views import Int64s
 faiss: Any = import_module("faiss")  # before 1.15 it has no types, and those it has now miss half of what is used here
 
 Similarities = npt.NDArray[np.float32]  # float32 [queries, k]
+Flags = npt.NDArray[np.bool_]  # bool [queries]
 
 FAISS_VERSION = str(faiss.__version__)
 
+_LOADS = Path("/proc/loadavg")
 _HALF_PRECISION = 2.0**-11  # relative rounding of one fp16 value
 _SUM_ERROR = 1e-5  # float32 sums in another order
 
@@ -65,21 +69,23 @@ class IdIndex:
 
     def add(self, ids: Int64s, vectors: Vectors) -> None:
         """Add vectors [n, dim] under ids [n] that are not in use."""
-        use_one_thread()
+        use_threads(1)
         self._index.add_with_ids(vectors, ids)
 
     def remove(self, ids: Int64s) -> int:
         """Remove ids; returns how many were there. One pass over everything, whatever the number of ids."""
-        use_one_thread()
+        use_threads(1)
         return int(self._index.remove_ids(ids))
 
-    def search(self, queries: Vectors, k: int) -> tuple[Similarities, Int64s]:
+    def search(self, queries: Vectors, k: int, is_far: Flags | None = None) -> tuple[Similarities, Int64s]:
         """The k nearest of each query, nearest first: similarities and ids [queries, k], id -1 where there are fewer.
 
+        `is_far` says which queries deserve a look at more than the usual part; here each sees everything.
         k-NN on purpose: range_search on a scalar quantiser takes an unvectorised path, 12 to 150 times slower
         (measured with 1.15.1).
         """
-        use_one_thread()
+        del is_far
+        use_threads(1)
         similarities, ids = self._index.search(queries, k)
         return similarities, ids
 
@@ -114,9 +120,28 @@ def is_exact_of_ours(index: Any) -> bool:
     )
 
 
-def use_one_thread() -> None:
-    """Keep FAISS from spreading one call over all cores.
+def use_threads(most: int) -> None:
+    """Let FAISS spread one call over up to so many threads.
 
     OpenMP keeps the setting for each calling thread, so setting it once at import would only bind the main thread.
     """
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(most)
+
+
+def use_free_cores(most: int) -> None:
+    """Let FAISS spread one call over up to so many cores that have nothing else to do at this moment.
+
+    Threads that wait for each other beside other work make a search take up to twice as long as one thread does.
+    """
+    try:
+        loads = _LOADS.read_text()
+    except OSError:
+        loads = ""
+    use_threads(max(1, min(most, idle_cores(loads, len(os.sched_getaffinity(0))))))
+
+
+def idle_cores(loads: str, cores: int) -> int:
+    """Cores that nobody but the calling thread wants, its own included; proc_loadavg(5), 1 if that says nothing."""
+    fields = loads.split()
+    running = fields[3].partition("/")[0] if len(fields) > 3 else ""
+    return cores - int(running) + 1 if running.isdecimal() else 1

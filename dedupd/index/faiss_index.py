@@ -16,10 +16,10 @@ from dedupd.core.arrays import Vectors
 from dedupd.core.errors import DegradedError
 from dedupd.core.ports import Neighbour
 from dedupd.core.records import ContentId
-from dedupd.index.faiss_binding import IdIndex, exact_index
+from dedupd.index.faiss_binding import Flags, IdIndex, exact_index
 from dedupd.index.inverted_lists import TRAINING_POINTS_PER_LIST, trained_lists
 from dedupd.index.read_write_lock import ReadWriteLock
-from dedupd.index.rescore import Similarities, best_similarities, nearest
+from dedupd.index.rescore import Nearest, Similarities, best_similarities
 from dedupd.index.views import MAX_VIEWS, Int64s, ViewTable, checked_rows, checked_views, view_ids
 
 OnDue = Callable[["FaissIndex"], None]
@@ -150,14 +150,16 @@ class FaissIndex:
     def search(self, queries: Sequence[Vectors], *, limit: int, min_similarity: float) -> list[list[Neighbour]]:
         """For each picture's query vectors [q, dim]: up to `limit` contents, the nearest first, each once.
 
-        While the index is exact, so is the answer, but for what rounding to half precision may exchange at the end of
-        a list that `limit` cut off.
+        Of each picture the first row, the whole of it, is searched furthest: it finds half of the hard copies. While
+        the index is exact, so is the answer, but for what rounding to half precision may exchange at the end of a list
+        that `limit` cut off.
         """
         rows = [checked_rows(query, self.dim, "the query vectors") for query in queries]
         found: list[list[Neighbour]] = []
         for some in _portions(rows, _ASK_AT_ONCE) if limit > 0 else ():
-            hits = self._ask(np.concatenate(some), min(_FIRST_FETCH, limit * MAX_VIEWS + _OVER_FETCH))
             ends = np.cumsum([len(query) for query in some])
+            is_whole = np.isin(np.arange(ends[-1]), [0, *ends[:-1].tolist()])
+            hits = self._ask(np.concatenate(some), is_whole, min(_FIRST_FETCH, limit * MAX_VIEWS + _OVER_FETCH))
             for query, end in zip(some, ends.tolist(), strict=True):
                 own = hits.of(slice(end - len(query), end))
                 found.append(self._neighbours(query, own, limit, min_similarity))
@@ -228,15 +230,21 @@ class FaissIndex:
 
     def _trained(self, contents: list[ContentId], lists: int) -> IdIndex:
         """Empty inverted lists, around what a sample of these contents is like."""
-        chosen = np.random.default_rng(len(contents)).permutation(len(contents))[: lists * TRAINING_POINTS_PER_LIST]
-        sample = [rows for _, rows in self._loaded([contents[i] for i in np.sort(chosen).tolist()])]
-        found = sum(map(len, sample))
+        # No more vectors than k-means takes: it would copy as many once more.
+        sample = np.empty((lists * TRAINING_POINTS_PER_LIST, self.dim), dtype=np.float32)
+        enough = math.ceil(len(sample) * len(contents) / max(1, len(self._held.vectors)))
+        chosen = np.random.default_rng(len(contents)).permutation(len(contents))[:enough]
+        found = contents_found = 0
+        for _, rows in self._loaded([contents[i] for i in np.sort(chosen).tolist()]):
+            taken = rows[: len(sample) - found]
+            sample[found : found + len(taken)] = taken
+            found, contents_found = found + len(taken), contents_found + 1
         if found < lists:
             raise DegradedError(
-                f"index: cannot grow to {lists} lists, the store has vectors for only {len(sample)} of {len(chosen)} "
-                "contents; searches go on with the present index, `dedupd check` tests the store"
+                f"index: cannot grow to {lists} lists, the store has vectors for only {contents_found} of "
+                f"{len(chosen)} contents; searches go on with the present index, `dedupd check` tests the store"
             )
-        return trained_lists(np.concatenate(sample), lists)
+        return trained_lists(sample[:found], lists)
 
     def _loaded(self, contents: Sequence[ContentId]) -> Iterable[tuple[ContentId, Vectors]]:
         for chunk in _chunks(contents, _LOAD_CHUNK):
@@ -262,14 +270,14 @@ class FaissIndex:
             on.drop(some)
             on.put(dict(self._loaded([content for content in some if content in self])))
 
-    def _ask(self, rows: Vectors, k: int) -> _Hits:
-        """What the index says to query rows, up to k vectors each."""
+    def _ask(self, rows: Vectors, is_whole: Flags, k: int) -> _Hits:
+        """What the index says to query rows, up to k vectors each; `is_whole` [rows]: which ones to search furthest."""
         with self._lock.reading():
             vectors = self._held.vectors
             total = len(vectors)
             if not total or not len(rows):
                 return _Hits(*_NO_HITS, 0.0, 0.0, is_estimate=False, is_all=True)
-            similarities, ids = vectors.search(rows, min(k, total))
+            similarities, ids = vectors.search(rows, min(k, total), is_whole)
             return _Hits(
                 similarities,
                 ids,
@@ -286,7 +294,7 @@ class FaissIndex:
         k = min(_FIRST_FETCH, enough)
         hits: list[tuple[Similarities, Int64s]] = []
         found: list[Neighbour] = []
-        rows = queries
+        rows, is_whole = queries, np.arange(len(queries)) == 0
         while len(rows) and told.ids.size:
             floor = min_similarity - told.max_error
             is_near = (told.ids >= 0) & (told.similarities >= floor)
@@ -299,9 +307,9 @@ class FaissIndex:
                 found = self._rescored(queries, best, told, limit, min_similarity)
                 if len(found) >= limit:
                     break
-            rows = rows[is_cut]
+            rows, is_whole = rows[is_cut], is_whole[is_cut]
             k = max(4 * k, enough)
-            told = self._ask(rows, k)
+            told = self._ask(rows, is_whole, k)
         return found
 
     def _rescored(
@@ -314,20 +322,18 @@ class FaissIndex:
     ) -> list[Neighbour]:
         """The candidates with their true similarities, as many as the answer can depend on."""
         contents, rough = candidates
-        kept: list[ContentId] = []
-        exact: list[Similarities] = []
-        found: list[Neighbour] = []
+        nearest, looked_at = Nearest(limit, min_similarity), 0
         for start in range(0, len(contents), _RESCORE_CHUNK):
-            if len(found) == limit and rough[start] + told.order_error < found[-1].similarity:
+            if nearest.is_full and rough[start] + told.order_error < nearest.least:
                 break
             chunk: list[ContentId] = contents[start : start + _RESCORE_CHUNK].tolist()
             loaded = [(c, v) for c, v in zip(chunk, self._load(chunk), strict=True) if v is not None]
-            kept.extend(content for content, _ in loaded)
-            exact.append(best_similarities(queries, [rows for _, rows in loaded]))
-            before, found = found, nearest(np.array(kept, dtype=np.int64), np.concatenate(exact), limit, min_similarity)
-            if told.is_estimate and loaded and found == before and len(kept) >= limit:
+            looked_at += len(loaded)
+            similarities = best_similarities(queries, [rows for _, rows in loaded])
+            brings_any = nearest.take(np.array([content for content, _ in loaded], dtype=np.int64), similarities)
+            if told.is_estimate and loaded and not brings_any and looked_at >= limit:
                 break
-        return found
+        return nearest.neighbours()
 
 
 def _portions(rows: Sequence[Vectors], most: int) -> Iterator[list[Vectors]]:

@@ -13,13 +13,24 @@ import numpy as np
 import numpy.typing as npt
 
 from dedupd.core.arrays import Vectors
-from dedupd.index.faiss_binding import IdIndex, Similarities, faiss, is_exact_of_ours, use_one_thread
+from dedupd.index.faiss_binding import (
+    Flags,
+    IdIndex,
+    Similarities,
+    faiss,
+    is_exact_of_ours,
+    use_free_cores,
+    use_threads,
+)
 from dedupd.index.views import Int64s
 
-# docs/decisions/0024: measured on a million made pictures.
+# docs/decisions/0024 and 0028: measured on a million made pictures.
 TRAINING_POINTS_PER_LIST = 40  # FAISS warns below 39; more did not raise recall
 _ROUNDS = 6  # of k-means
-_PROBES = 64  # lists that a search looks into
+_PROBES = 32  # lists that a search looks into
+_FAR_PROBES = 768  # and for a row that decides more often than the others
+_SEARCH_CORES = 2  # more were not tried
+_BLAS_FROM = 512  # values of the queries from which their product with the centres is BLAS's: FAISS has 128,000
 _BITS = 4  # a code, which is what fast scan takes
 _CODES_MAX = 256  # of one vector: their sum of bytes is kept in 16 bits
 _SHORT = 64  # values, up to which each has a code of its own
@@ -32,6 +43,7 @@ _MAX_DEAD = 0.05  # of all vectors: removed ones that stay in place until all ar
 _MIN_DEAD = 1_000
 _DEAD = -1  # FAISS's own word for "nothing"
 _NOWHERE = 0xFFFF
+_NO_LIST = -1  # FAISS passes it over
 _PAGE = 1 << 16  # ids in a page of the table
 
 Places = npt.NDArray[np.uint16]
@@ -42,7 +54,10 @@ class InvertedLists(IdIndex):
 
     def __init__(self, index: Any) -> None:
         super().__init__(index)
-        index.nprobe = min(_PROBES, index.nlist)  # more than there are: FAISS 1.15.1 answers nonsense
+        faiss.cvar.distance_compute_blas_threshold = _BLAS_FROM  # of the process, which has no other use of it
+        # More than there are: FAISS 1.15.1 answers nonsense.
+        self._near, self._far = min(_PROBES, index.nlist), min(_FAR_PROBES, index.nlist)
+        index.nprobe = max(self._near, -(-self._far // 2))  # the width of what `search` hands over
         self._lists = index.invlists
         self._list_of = _ListTable()
         self._dead = 0
@@ -81,17 +96,40 @@ class InvertedLists(IdIndex):
 
     def add(self, ids: Int64s, vectors: Vectors) -> None:
         """Add vectors [n, dim] under ids [n] that are not in use."""
-        use_one_thread()
+        use_threads(1)
         self._index.add_with_ids(vectors, ids)
         self._list_of.put(ids, self._index.quantizer.search(vectors, 1)[1][:, 0])
 
-    def search(self, queries: Vectors, k: int) -> tuple[Similarities, Int64s]:
+    def search(self, queries: Vectors, k: int, is_far: Flags | None = None) -> tuple[Similarities, Int64s]:
         """The k best of each query by estimate; among them removed ones, as id -1, that are still in place."""
-        return super().search(queries, k if k < len(self) else max(k, int(self._index.ntotal)))
+        use_free_cores(_SEARCH_CORES)
+        k = k if k < len(self) else max(k, int(self._index.ntotal))
+        is_far = np.zeros(len(queries), dtype=np.bool_) if is_far is None else is_far
+        far, near = queries[is_far], queries[~is_far]
+        # One call, so that rows share the lists that they have in common. It begins and ends with the rows that look
+        # far, each time into half of their lists: of two threads, each gets one half of the rows.
+        half = self._index.nprobe
+        far_lists, far_products = self._nearest_lists(far, self._far, 2 * half)
+        lists, products = self._nearest_lists(near, self._near, half)
+        similarities, ids = self._index.search_preassigned(
+            np.concatenate([far, near, far]),
+            k,
+            np.concatenate([far_lists[:, :half], lists, far_lists[:, half:]]),
+            np.concatenate([far_products[:, :half], products, far_products[:, half:]]),
+        )
+        of_far = [np.concatenate([told[: len(far)], told[len(queries) :]], axis=1) for told in (similarities, ids)]
+        best = np.argsort(-of_far[0], axis=1, kind="stable")[:, :k]
+        place = np.argsort(np.argsort(~is_far, kind="stable"))  # of each query in what was asked
+        asked = slice(len(far), len(queries))
+        similarities, ids = (
+            np.concatenate([np.take_along_axis(told_far, best, axis=1), told[asked]])[place]
+            for told_far, told in zip(of_far, (similarities, ids), strict=True)
+        )
+        return similarities, ids
 
     def remove(self, ids: Int64s) -> int:
         """Remove ids; returns how many were there. Their places stay until there are many such."""
-        use_one_thread()
+        use_threads(1)
         gone = sum(
             self._bury(id_, number) for id_, number in zip(ids.tolist(), self._list_of.get(ids).tolist(), strict=True)
         )
@@ -112,6 +150,12 @@ class InvertedLists(IdIndex):
         if self._dead:
             self._index.remove_ids(faiss.IDSelectorRange(_DEAD, _DEAD + 1))
             self._dead = 0
+
+    def _nearest_lists(self, rows: Vectors, probes: int, width: int) -> tuple[Int64s, Similarities]:
+        """The lists nearest to each row, and its products with their centres: [rows, width], more than there are -1."""
+        products, lists = self._index.quantizer.search(rows, probes)
+        beyond = ((0, 0), (0, width - probes))
+        return np.pad(lists, beyond, constant_values=_NO_LIST), np.pad(products, beyond)
 
     def _bury(self, id_: int, number: int) -> bool:
         """Take one id out of its list; whether it was anywhere."""
@@ -157,7 +201,7 @@ class _ListTable:
 
 def trained_lists(sample: Vectors, lists: int) -> InvertedLists:
     """An empty index of `lists` inverted lists around the k-means centres of a sample [n ≥ lists, dim]."""
-    use_one_thread()
+    use_threads(1)
     dim = sample.shape[1]
     sample = np.resize(sample, (max(len(sample), 1 << _BITS), dim))  # as many as a code has values, by repetition
     centres = faiss.IndexFlatIP(dim)

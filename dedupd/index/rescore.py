@@ -27,11 +27,35 @@ def best_similarities(queries: Vectors, stored: Sequence[Vectors]) -> Similariti
     return np.clip(np.maximum.reduceat(best_of_view, starts), -1, 1)  # rounding may give 1.0000001
 
 
-def nearest(contents: Int64s, similarities: Similarities, limit: int, min_similarity: float) -> list[Neighbour]:
+class Nearest:
     """Up to `limit` contents of at least a similarity, the nearest first, the older content first when equal."""
-    passing = np.flatnonzero(similarities >= min_similarity)
-    order = passing[np.lexsort((contents[passing], -similarities[passing]))][:limit]
-    return [
-        Neighbour(content=ContentId(content), similarity=similarity)
-        for content, similarity in zip(contents[order].tolist(), similarities[order].tolist(), strict=True)
-    ]
+
+    def __init__(self, limit: int, min_similarity: float) -> None:
+        self._limit = limit
+        self._contents = np.empty(0, dtype=np.int64)
+        self._similarities = np.empty(0, dtype=np.float32)
+        self.least = min_similarity  # what is less near changes nothing
+
+    def take(self, contents: Int64s, similarities: Similarities) -> bool:
+        """Take in contents that are not among these yet; whether any of them came among the nearest."""
+        passing = similarities >= self.least
+        if not passing.any():
+            return False
+        every = np.concatenate([self._contents, contents[passing]])
+        near = np.concatenate([self._similarities, similarities[passing]])
+        order = np.lexsort((every, -near))[: self._limit]
+        brings_any = len(every) <= self._limit or not np.array_equal(every[order], self._contents)
+        self._contents, self._similarities = every[order], near[order]
+        if self.is_full and self._limit:
+            self.least = max(self.least, float(self._similarities[-1]))
+        return brings_any
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._contents) == self._limit
+
+    def neighbours(self) -> list[Neighbour]:
+        return [
+            Neighbour(content=ContentId(content), similarity=similarity)
+            for content, similarity in zip(self._contents.tolist(), self._similarities.tolist(), strict=True)
+        ]

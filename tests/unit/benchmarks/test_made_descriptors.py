@@ -9,6 +9,7 @@ from benchmarks.made_descriptors import DIM, make_copies, make_library
 from benchmarks.scale import exact_ranks
 from dedupd.core.records import ContentId
 from dedupd.index.exact_index import ExactIndex
+from dedupd.index.faiss_index import FaissIndex
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,20 @@ def test_exact_ranks_are_those_of_the_exact_index(library):
         rank = [n.content for n in found].index(original)
         assert nearer[place] == rank
         assert similarities[place] == pytest.approx(found[rank].similarity, abs=1e-5)
+
+
+def test_lists_find_the_copies_that_exact_search_finds(tmp_path):
+    library = make_library(tmp_path / "vectors", 8_000, seed=5)
+    exact, index = ExactIndex(DIM), FaissIndex(DIM, library.load, exact_below=1_000)
+    for contents, vectors in library.blocks(1, 8_001, 2_000):
+        exact.add(contents, vectors)
+        index.add(contents, vectors)
+    assert index.grow_if_due()
+    assert index.kind == "ivf256-pq64x4"
+    originals = list(range(1, 8_001, 40))
+    queries, _ = make_copies(library, originals, seed=6)
+    true = [{n.content for n in found} for found in exact.search(queries, limit=10, min_similarity=0.5)]
+    told = [{n.content for n in found} for found in index.search(queries, limit=10, min_similarity=0.5)]
+    within_reach = [original for original, found in zip(originals, true, strict=True) if original in found]
+    assert len(within_reach) > 190
+    assert sum(original in found for original, found in zip(originals, told, strict=True)) == len(within_reach)

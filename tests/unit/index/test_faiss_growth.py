@@ -13,7 +13,7 @@ import pytest
 from dedupd.core.arrays import Vectors
 from dedupd.core.errors import DegradedError
 from dedupd.core.records import ContentId
-from dedupd.index.faiss_binding import exact_index, faiss
+from dedupd.index.faiss_binding import exact_index, faiss, idle_cores
 from dedupd.index.faiss_index import FaissIndex, lists_for
 from dedupd.index.inverted_lists import trained_lists
 
@@ -277,7 +277,71 @@ def test_estimates_put_a_copy_first(dim):
     assert abs(float(estimates[ids == np.arange(300)[:, None]].mean()) - 1) < (0.12 if dim <= 128 else 0.35)
 
 
-def test_every_thread_that_searches_uses_one_core():
+def test_a_row_that_looks_far_sees_more_lists_and_all_that_the_others_see():
+    rows = np.concatenate(list(vectors_of(range(1, 20_001)).values()))
+    index = trained_lists(rows[:8_000], 1_024)
+    index.add(np.arange(len(rows), dtype=np.int64), rows)
+    looked_at = {}
+    for is_far in (False, True):
+        similarities, ids = index.search(rows[:30], len(rows), np.full(30, is_far))
+        assert (np.diff(similarities, axis=1) <= 0).all()
+        looked_at[is_far] = [set(found[found >= 0].tolist()) for found in ids]
+        assert all(len(seen) == (found >= 0).sum() for seen, found in zip(looked_at[is_far], ids, strict=True))
+    for near, far in zip(looked_at[False], looked_at[True], strict=True):
+        assert near < far
+        assert len(far) > 5 * len(near)
+
+
+def test_rows_that_look_far_and_rows_that_do_not_keep_their_places():
+    rows = np.concatenate(list(vectors_of(range(1, 3_001)).values()))
+    index = trained_lists(rows, 128)
+    index.add(np.arange(len(rows), dtype=np.int64), rows)
+    is_far = np.random.default_rng(1).random(50) < 0.4
+    together, ids = index.search(rows[:50], 5, is_far)
+    assert (ids[:, 0] == np.arange(50)).mean() > 0.9
+    for place, far in enumerate(is_far.tolist()):
+        alone, [found] = index.search(rows[place : place + 1], 5, np.array([far]))
+        assert np.allclose(
+            alone[0], together[place], atol=0.02
+        )  # how values are rounded goes with the longest list of lists
+        assert set(found.tolist()) == set(ids[place].tolist())
+
+
+@pytest.mark.parametrize("lists", [1, 2, 3, 30, 40, 97])
+def test_few_lists_are_all_looked_into(lists):
+    rows = np.concatenate(list(vectors_of(range(1, 501)).values()))
+    index = trained_lists(rows, lists)
+    index.add(np.arange(len(rows), dtype=np.int64), rows)
+    for is_far in (True, False)[: 2 if lists <= 32 else 1]:
+        _, ids = index.search(rows[:3], len(rows), np.full(3, is_far))
+        assert (np.sort(ids, axis=1) == np.arange(len(rows))).all()
+
+
+def test_the_first_row_of_each_picture_is_searched_furthest():
+    shelf = Shelf(4_000)
+    assert shelf.index.grow_if_due()
+    assert shelf.index.kind == "ivf128-pq16x4"
+    one, other = shelf.stored[ContentId(1)], shelf.stored[ContentId(2)]
+    for found in shelf.index.search([one, np.concatenate([one, other]), one], limit=4_000, min_similarity=-1):
+        assert len(found) == 4_000  # 128 lists are all looked into, where other rows look into 32
+
+
+@pytest.mark.parametrize(
+    ("loads", "idle"),
+    [
+        ("0.10 0.20 0.30 1/312 4711\n", 4),
+        ("2.00 2.00 2.00 3/312 4711\n", 2),
+        ("9.00 9.00 9.00 12/312 4711\n", -7),
+        ("", 1),
+        ("0.10 0.20 0.30", 1),
+        ("a b c d/e f", 1),
+    ],
+)
+def test_idle_cores_are_those_that_nobody_else_wants(loads, idle):
+    assert idle_cores(loads, cores=4) == idle
+
+
+def test_every_thread_that_searches_an_exact_index_uses_one_core():
     shelf = Shelf(50)
 
     def threads_after_a_search() -> int:
