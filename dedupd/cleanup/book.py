@@ -28,7 +28,13 @@ _NO_PLAN = msgspec.Raw(b"null")
 class Book:
     """See the module. One thread writes; any may look into the history with `reading`."""
 
-    def __init__(self, journal: Journal, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        now_ns: Callable[[], int],
+        loading: Callable[[Position, Record], None] = lambda _at, _record: None,
+    ) -> None:
+        """Load a journal; `loading` is told each of its records."""
         self._journal = journal
         self._now_ns = now_ns
         self._lock = threading.Lock()
@@ -36,6 +42,7 @@ class Book:
         self.history = History()  # of the writing thread
         for at, record in journal.load():
             self._note(at, record)
+            loading(at, record)
 
     @contextmanager
     def reading(self) -> Iterator[History]:

@@ -150,7 +150,7 @@ class History:
     def _expired(self, act: Act, outcome: Outcome, ino: int) -> None:
         if outcome.kind in _OVER:
             self.set_aside.pop(act.of, None)
-        else:
+        elif act.of in self.set_aside:
             self.set_aside[act.of] = replace(self.set_aside[act.of], held=outcome.detail, ino=ino)
 
 

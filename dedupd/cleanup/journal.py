@@ -1,14 +1,14 @@
-"""The actor's journal: files of checksummed lines, only ever appended to, on the disk before `append` returns.
+"""The actor's journal: files of checksummed lines, appended to, on the disk before `append` returns.
 
-One file a run, named by its number; a line is a checksum, a space and a record as JSON. Owns its directory. Knows no
-photo, and settles nothing: `recovery` does.
+One file a run, named by its number; a line is a checksum, a space and a record as JSON. Old files are rewritten as a
+whole (`compaction` says how). Owns its directory. Knows no photo, and settles nothing: `recovery` does.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -69,9 +69,13 @@ class Journal:
         """
         for number in self._numbers():
             if since is None or number > since.file:
-                yield from self._load(Position(number, 0, 1))
+                yield from self.load_file(number)
             elif number == since.file:
                 yield from self._load(since)
+
+    def load_file(self, number: int) -> Iterator[tuple[Position, Record]]:
+        """The records of one file; see `load`."""
+        return self._load(Position(number, 0, 1))
 
     def _load(self, at: Position) -> Iterator[tuple[Position, Record]]:
         """The records of one file from a position on."""
@@ -125,6 +129,32 @@ class Journal:
             self._calls.sync(self._fd)
         self._lines, self._bytes = at.line, at.offset + len(text)
         return at
+
+    def rewrite(self, number: int, records: Iterable[Record]) -> None:
+        """Have other records in a file that is not the newest, at once and whole: on the disk when this returns.
+
+        Raises:
+            OSError: the file is as it was, or as it is to be.
+        """
+        assert number < self._number, "the newest file may be written to"
+        name, temporary = _file_name(number).encode(), b".rewritten"
+        directory = self._calls.open_base(bytes(self._directory))
+        try:
+            if self._calls.look(directory, temporary) is not None:  # of an actor that was killed here
+                self._calls.sync(directory)
+                self._calls.unlink(directory, temporary)
+            fd = self._calls.create(directory, temporary, _FILE_MODE)
+            try:
+                for line, record in enumerate(records, start=1):
+                    self._calls.write(fd, _line(line, msgspec.json.encode(record)))
+                self._calls.sync(fd)
+            finally:
+                self._calls.close(fd)
+            self._calls.exchange(directory, temporary, directory, name)
+            self._calls.sync(directory)
+            self._calls.unlink(directory, temporary)
+        finally:
+            self._calls.close(directory)
 
     def end(self) -> None:
         """Close the file under way."""

@@ -7,6 +7,7 @@ the disks that it concerns are there.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from dedupd.cleanup.applying import Applying
 from dedupd.cleanup.book import Book
+from dedupd.cleanup.compaction import Compaction
 from dedupd.cleanup.expire import Expiring, expires
 from dedupd.cleanup.file_calls import FileCalls
 from dedupd.cleanup.history import SetAside
@@ -25,6 +27,8 @@ from dedupd.cleanup.undo import Undoing
 from dedupd.core.cleanup_plan import Outcome, Plan, Quarantined, RunEnd
 from dedupd.core.cleanup_ports import Tell
 from dedupd.core.errors import AlreadyRunningError, RetryError
+
+_log = logging.getLogger(__name__)
 
 KEEP_S = 30 * 86_400  # how long the quarantine keeps a file
 _NS = 1_000_000_000
@@ -63,7 +67,7 @@ class LocalActor:
         self._keep_ns = int(keep_s * _NS)
         journal = Journal(journal_dir, calls)
         self._lock_fd: int | None = _lock(journal_dir)
-        self._book = Book(journal, clock)
+        self._book = _loaded(journal, clock)
         self._applying = Applying(
             book=self._book,
             calls=calls,
@@ -144,6 +148,21 @@ class LocalActor:
             expires_at_ns=outcome.at_ns + self._keep_ns if expires(aside) else None,
             held=stays,
         )
+
+
+def _loaded(journal: Journal, clock: Callable[[], int]) -> Book:
+    """The book over a journal whose old files are made smaller first, where that is worth it."""
+    compaction = Compaction(clock())
+    book = Book(journal, clock, compaction.note)
+    try:
+        rewritten = compaction.run(journal, book.history)
+    except OSError as error:  # each file is whole all the same
+        _log.warning("actor.not-compacted reason=%s", error)
+    else:
+        if not rewritten:
+            return book
+        _log.info("actor.compacted files=%d", rewritten)
+    return Book(journal, clock)  # records stand in other places now
 
 
 def _lock(directory: Path) -> int:
