@@ -28,6 +28,7 @@ from dedupd.core.records import (
     RootRecord,
     RootState,
 )
+from dedupd.core.verdicts import NotDuplicate
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.group_order import GroupOrder
 from dedupd.store import LmdbLibrary
@@ -196,6 +197,33 @@ def test_after_a_change_only_what_it_touches_is_looked_at_again(shelf):
     shelf.book.add(pair_of(shelf.ids[3], shelf.ids[4]))
     assert shelf.looked_at(lambda: len(shelf.book.all(DUPLICATE_RELATIONS))) == 4
     assert shelf.looked_at(lambda: len(shelf.book.all(DUPLICATE_RELATIONS))) == 0
+
+
+def test_who_asks_between_a_commit_and_the_book_s_hearing_of_it_leaves_nothing_stale(shelf):
+    first, second = shelf.ids[3], shelf.ids[4]
+
+    def asked() -> int:
+        return len(shelf.book.all(DUPLICATE_RELATIONS))
+
+    with shelf.library.transaction() as txn:
+        txn.put_edge(pair_of(first, second))
+    assert asked() == PAIRS
+    shelf.book.add(pair_of(first, second))
+    assert asked() == PAIRS - 1, "one of the four is only related to the others' keeper"
+    with shelf.library.transaction() as txn:
+        digests = sorted(txn.content(content).digest for content in (first, second))
+        txn.put_verdict(NotDuplicate(a=digests[0], b=digests[1], said_at_ns=1))
+    asked()
+    shelf.book.reject([(first, second)])
+    assert [group.id for group in shelf.book.all(DUPLICATE_RELATIONS)] == shelf.ids
+    with shelf.library.transaction() as txn:
+        for file in txn.files_of(first):
+            txn.remove_file(file.path)
+        txn.remove_content(first)
+    asked()
+    shelf.book.remove(first)
+    assert first not in [group.id for group in shelf.book.all(DUPLICATE_RELATIONS)]
+    assert asked() == PAIRS - 1
 
 
 def test_a_walk_goes_on_from_its_place_when_the_group_there_moves_or_goes(shelf):
