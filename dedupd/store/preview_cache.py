@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,12 +48,8 @@ class DiskPreviewCache:
         unfinished = self._unfinished / f"{content}-{threading.get_ident()}"
         stored = preview + _trailer(content, preview)
         try:
-            try:
-                _write(stored, unfinished, path)
-            except FileNotFoundError:  # the first ones, or somebody emptied the cache
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._unfinished.mkdir(mode=0o700, exist_ok=True)
-                _write(stored, unfinished, path)
+            _with_folder(self._unfinished, lambda: unfinished.write_bytes(stored))
+            _with_folder(path.parent, lambda: unfinished.replace(path))
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
@@ -69,9 +66,13 @@ class DiskPreviewCache:
         return self._directory / f"{content & 0xFF:02x}" / f"{content}.jpg"
 
 
-def _write(stored: bytes, unfinished: Path, path: Path) -> None:
-    unfinished.write_bytes(stored)
-    unfinished.replace(path)
+def _with_folder(folder: Path, work: Callable[[], object]) -> None:
+    """Do what needs a folder, which is there but for the first time, or when somebody emptied the cache."""
+    try:
+        work()
+    except FileNotFoundError:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        work()
 
 
 def _trailer(content: ContentId, preview: bytes) -> bytes:
