@@ -28,7 +28,8 @@ from dedupd.index.views import Int64s
 TRAINING_POINTS_PER_LIST = 40  # FAISS warns below 39; more did not raise recall
 _ROUNDS = 6  # of k-means
 _PROBES = 32  # lists that a search looks into
-_FAR_PROBES = 768  # and for a row that decides more often than the others
+_FAR_PROBES = 64  # at least, for a row that decides more often than the others
+_FAR_SHARE = 3 / 16  # of the lists, for such a row
 _SEARCH_CORES = 2  # more were not tried
 _BLAS_FROM = 512  # values of the queries from which their product with the centres is BLAS's: FAISS has 128,000
 _BITS = 4  # a code, which is what fast scan takes
@@ -56,7 +57,8 @@ class InvertedLists(IdIndex):
         super().__init__(index)
         faiss.cvar.distance_compute_blas_threshold = _BLAS_FROM  # of the process, which has no other use of it
         # More than there are: FAISS 1.15.1 answers nonsense.
-        self._near, self._far = min(_PROBES, index.nlist), min(_FAR_PROBES, index.nlist)
+        self._near = min(_PROBES, index.nlist)
+        self._far = min(max(_FAR_PROBES, round(_FAR_SHARE * index.nlist)), index.nlist)
         index.nprobe = max(self._near, -(-self._far // 2))  # the width of what `search` hands over
         self._lists = index.invlists
         self._list_of = _ListTable()
