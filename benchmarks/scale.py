@@ -5,7 +5,8 @@
 Pictures are made (benchmarks/made_descriptors.py): some 2.2 stored and 26 asked vectors each, in topics and scenes,
 with copies whose similarities are as those of real ones. A question is what linking asks of one picture. Recall is the
 share of the copies within the daemon's reach by exact search that are within it by the index. Vectors lie in a file in
-the store's place, so that memory is the index's own. Each size runs in a process of its own, on one core.
+the store's place, so that memory is the index's own. Each size runs in a process of its own. The index searches with
+two cores where two are free, so promises are held to the clock's time; CPU time is shown beside it.
 
 10,000,000 pictures need 6 GB on disk and 3 GB of memory: --sizes 10000000 --work DIR.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,6 +51,7 @@ INSERTED = 640
 EXACT_BLOCK = 6_000  # pictures in a product of exact search
 EXACT_ASKING = 64  # and how many ask in it
 SEED = 3
+AS_THE_DAEMON = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # set before numpy and FAISS are loaded
 
 PROMISED_SIZE = 1_000_000
 QUESTION_MS, INSERTED_A_S, DELETION_MS, RECALL, RESIDENT_MB = 5.0, 500, 10.0, 0.999, 600
@@ -62,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Result:
     sizes = [int(size) for size in arguments.sizes.split(",")]
-    if len(sizes) > 1:
+    if len(sizes) > 1 or not os.environ.keys() >= AS_THE_DAEMON.keys():
         return {"sizes": [_in_a_process_of_its_own(size, arguments) for size in sizes]}
     with tempfile.TemporaryDirectory(dir=arguments.work) as temporary:
         return {"sizes": [measure(sizes[0], arguments.copies, Path(temporary))]}
@@ -244,7 +247,8 @@ def _in_a_process_of_its_own(size: int, arguments: argparse.Namespace) -> Result
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [sys.executable, "-m", "benchmarks.scale", "--sizes", str(size), "--copies", str(arguments.copies)]
         command += ["--json", file.name, *(("--work", str(arguments.work)) if arguments.work else ())]
-        subprocess.run(command, check=True, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+        environment = os.environ | AS_THE_DAEMON
+        subprocess.run(command, check=True, cwd=REPOSITORY, stdout=subprocess.DEVNULL, env=environment)
         result: Result = json.loads(Path(file.name).read_text())["results"]["scale"]["sizes"][0]
     return result
 
@@ -274,19 +278,19 @@ def _rows_of(one: Result) -> list[Row]:
             "question of one picture",
             f"{one['question_cpu_ms']:.2f} CPU-ms, p50 {question['p50']:.2f} p99 {question['p99']:.2f} ms",
             f"≤ {QUESTION_MS:g} ms",
-            is_kept=one["question_cpu_ms"] <= QUESTION_MS,
+            is_kept=question["p50"] <= QUESTION_MS,
         ),
         row(
             "insertion with search",
             f"{one['inserted_a_cpu_s']} a CPU-second, {one['inserted_a_s']} a second",
             f"≥ {INSERTED_A_S} a second",
-            is_kept=one["inserted_a_cpu_s"] >= INSERTED_A_S,
+            is_kept=one["inserted_a_s"] >= INSERTED_A_S,
         ),
         row(
             "deletion",
             f"{one['deletion_cpu_ms']:.3f} CPU-ms, p50 {deletion['p50']:.3f} p99 {deletion['p99']:.3f} ms",
             f"≤ {DELETION_MS:g} ms",
-            is_kept=one["deletion_cpu_ms"] <= DELETION_MS,
+            is_kept=deletion["p99"] <= DELETION_MS,
         ),
         row(
             f"recall of {one['recall']['by_exact_search']} copies that exact search finds",
