@@ -28,7 +28,7 @@ from dedupd.index.views import Int64s
 TRAINING_POINTS_PER_LIST = 40  # FAISS warns below 39; more did not raise recall
 _ROUNDS = 6  # of k-means
 _PROBES = 32  # lists that a search looks into
-_FAR_PROBES = 64  # at least, for a row that decides more often than the others
+_FAR_PROBES = 256  # at least, for a row that decides more often than the others
 _FAR_SHARE = 3 / 16  # of the lists, for such a row
 _SEARCH_CORES = 2  # more were not tried
 _BLAS_FROM = 512  # values of the queries from which their product with the centres is BLAS's: FAISS has 128,000
