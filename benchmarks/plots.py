@@ -62,7 +62,7 @@ def even_ticks(high: float, most: int = 6) -> dict[float, str]:
 def log_ticks(low: float, high: float) -> dict[float, str]:
     """Powers of ten around two values, with their words."""
     first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    return {10.0**power: f"{10.0**power:,g}" for power in range(first, max(last, first + 1) + 1)}
+    return {10.0**power: f"{10.0**power:,.15g}" for power in range(first, max(last, first + 1) + 1)}
 
 
 def svg(width: int, height: int, parts: Sequence[str], title: str) -> str:
@@ -140,18 +140,19 @@ def bars_svg(values: Mapping[str, tuple[float, int]], title: str) -> str:
 def amounts_svg(amounts: Mapping[str, tuple[float, str]], title: str, mark: str = "") -> str:
     """Horizontal bars of amounts, 0 … the largest; each with its words, the one named `mark` in another ink."""
     largest = max((amount for amount, _ in amounts.values()), default=1.0) or 1.0
+    label_px = max(LABEL_PX, 12 + 7 * max(map(len, amounts), default=0))
     told_px = 8 + 7 * max((len(words) for _, words in amounts.values()), default=0)
-    parts = [text(LABEL_PX, 18, title, "start")]
+    parts = [text(label_px, 18, title, "start")]
     for row, (name, (amount, words)) in enumerate(amounts.items()):
         y = 32 + row * (BAR_PX + 6)
         width = BARS_PX * amount / largest
-        parts.append(text(LABEL_PX - 8, y + 12, name, "end"))
+        parts.append(text(label_px - 8, y + 12, name, "end"))
         parts.append(
-            f'<rect x="{LABEL_PX}" y="{y}" width="{width:.1f}" height="{BAR_PX}" rx="2" '
+            f'<rect x="{label_px}" y="{y}" width="{width:.1f}" height="{BAR_PX}" rx="2" '
             f'fill="{GOOD if name == mark else OTHER}"/>'
         )
-        parts.append(text(LABEL_PX + width + 6, y + 12, words, "start"))
-    return svg(LABEL_PX + BARS_PX + told_px, 40 + len(amounts) * (BAR_PX + 6), parts, title)
+        parts.append(text(label_px + width + 6, y + 12, words, "start"))
+    return svg(label_px + BARS_PX + told_px, 40 + len(amounts) * (BAR_PX + 6), parts, title)
 
 
 def chart_svg(series: Sequence[Series], across: Axis, up: Axis, title: str) -> str:
@@ -191,4 +192,5 @@ def chart_svg(series: Sequence[Series], across: Axis, up: Axis, title: str) -> s
     middle = top + height / 2
     parts.append(f'<g transform="rotate(-90 14 {middle})">{text(14, middle, up.label)}</g>')
     needed = top + 12 + len(series) * LEGEND_LINE_PX
-    return svg(left + width + LEGEND_PX, max(top + height + 54, needed), parts, title)
+    legend_px = max(LEGEND_PX, 56 + 7 * max((len(own.name) for own in series), default=0))
+    return svg(left + width + legend_px, max(top + height + 54, needed), parts, title)
