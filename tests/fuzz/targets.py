@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from PIL import Image, JpegImagePlugin
+from fakes.libjpeg import eighth_by_libjpeg
+from PIL import Image
 
 from dedupd.cleanup import actor_wire, journal
 from dedupd.cleanup.file_calls import FileCalls
@@ -30,7 +31,7 @@ from dedupd.core.ports import Model
 from dedupd.core.records import FileStat, ModelTag, ProblemCode, Relation, Sequence
 from dedupd.imaging import wire
 from dedupd.imaging.digest import image_data
-from dedupd.imaging.eighth import SCALE, decode_eighth
+from dedupd.imaging.eighth import decode_eighth
 from dedupd.imaging.exif import read_tags
 from dedupd.imaging.formats import ends_early, motion_bytes, sniff
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
@@ -158,12 +159,8 @@ def check_eighth(data):
     found = decode_eighth(data)
     if found is None:
         return
-    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-    assert found.size == tuple(-(-side // SCALE) for side in image.size)
-    image.decoderconfig = (SCALE, 0)
-    image._size = found.size
-    image.tile = [image.tile[0]._replace(extents=(0, 0, *found.size))]
-    image.load()
+    image = eighth_by_libjpeg(data)
+    assert found.size == image.size
     assert image.tobytes() == found.tobytes()
 
 

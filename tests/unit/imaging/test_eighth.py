@@ -10,13 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from fakes.libjpeg import eighth_by_libjpeg
+from PIL import Image
 
 import dedupd.imaging.decode
 from dedupd.core.arrays import Pixels
 from dedupd.imaging.decode import decode
 from dedupd.imaging.digest import scan_end_in_steps
-from dedupd.imaging.eighth import IS_BUILT, SCALE, decode_eighth, scan_end
+from dedupd.imaging.eighth import IS_BUILT, decode_eighth, scan_end
 from dedupd.imaging.limits import DecodeLimits
 
 _CAN_BUILD = shutil.which("cc") is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
@@ -45,14 +46,7 @@ def jpeg(pixels: Pixels, mode: str = "RGB", **options: object) -> bytes:
 
 
 def by_libjpeg(data: bytes) -> Pixels:
-    """The picture at 1/8, whatever its size: Pillow's `draft` gives no less than one pixel more than asked for."""
-    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-    size = -(-image.width // SCALE), -(-image.height // SCALE)
-    image.decoderconfig = (SCALE, 0)
-    image._size = size
-    image.tile = [image.tile[0]._replace(extents=(0, 0, *size))]
-    image.load()
-    return np.asarray(image)
+    return np.asarray(eighth_by_libjpeg(data))
 
 
 def ours(data: bytes) -> Pixels | None:
