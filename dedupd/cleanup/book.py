@@ -16,13 +16,11 @@ import msgspec
 from dedupd.cleanup.acting import Result
 from dedupd.cleanup.history import History
 from dedupd.cleanup.journal import Journal, Position
-from dedupd.cleanup.journal_records import Act, Intended, Record, RunOver, RunStarted, Settled
+from dedupd.cleanup.journal_records import NO_PLAN, Act, Intended, Record, RunOver, RunStarted, Settled
 from dedupd.cleanup.outcome_places import OutcomePlaces
 from dedupd.cleanup.places import Base
 from dedupd.core.cleanup_plan import Action, Outcome, OutcomeKind, RunEnd, RunKind
 from dedupd.core.cleanup_ports import Tell
-
-_NO_PLAN = msgspec.Raw(b"null")
 
 
 class Book:
@@ -86,7 +84,7 @@ class Book:
                 action=action,
                 items=tuple(items),
                 bases=tuple(bases),
-                plan=_NO_PLAN if plan is None else msgspec.Raw(plan),
+                plan=NO_PLAN if plan is None else msgspec.Raw(plan),
             )
         )
         return RunBook(self, number, kind, plan_id, tell)

@@ -17,12 +17,11 @@ import msgspec
 
 from dedupd.cleanup.history import History
 from dedupd.cleanup.journal import Journal, Position
-from dedupd.cleanup.journal_records import Intended, Record, RunStarted, Settled
+from dedupd.cleanup.journal_records import NO_PLAN, Intended, Record, RunStarted, Settled
 from dedupd.core.cleanup_plan import RunKind
 
 AFTER_NS = 90 * 86_400 * 1_000_000_000  # since the run began; limits look back a day, the history 32
 WORTH_BYTES = 256 * 1024  # less is not worth rewriting files
-_NO_PLAN = msgspec.Raw(b"null")
 
 _Unit = tuple[int, int]  # run, unit
 
@@ -62,7 +61,7 @@ class Compaction:
         match record:
             case RunStarted() if record.at_ns < self._before_ns:
                 plan = bytes(record.plan)
-                self._runs[record.run] = _Run(record.kind, 0 if plan == bytes(_NO_PLAN) else len(plan))
+                self._runs[record.run] = _Run(record.kind, 0 if plan == bytes(NO_PLAN) else len(plan))
             case Intended() if record.run in self._runs:
                 size = len(msgspec.json.encode(record))
                 known = self._intents.get((record.run, record.unit))
@@ -122,5 +121,5 @@ def _is_of(record: Record, units: set[_Unit]) -> bool:
 
 def _without_plan(record: Record, runs: set[int]) -> Record:
     if isinstance(record, RunStarted) and record.run in runs:
-        return msgspec.structs.replace(record, plan=_NO_PLAN)
+        return msgspec.structs.replace(record, plan=NO_PLAN)
     return record

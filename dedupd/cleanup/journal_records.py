@@ -47,6 +47,9 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     of: int = 0  # undo and expiry: the sequence of the outcome that set the file aside
 
 
+NO_PLAN = msgspec.Raw(b"null")  # of a run that applied none, or whose plan was dropped
+
+
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     """The first record of a run. `plan` holds its canonical bytes, for people and for a future dedupd."""
 
@@ -57,7 +60,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     action: Action | None = None  # of the plan, for APPLY
     items: tuple[int, ...] = ()  # numbers of the plan's items, for APPLY
     bases: tuple[Base, ...] = ()
-    plan: msgspec.Raw = msgspec.Raw(b"null")
+    plan: msgspec.Raw = NO_PLAN
 
 
 class Intended(msgspec.Struct, frozen=True, kw_only=True, tag="intent"):
