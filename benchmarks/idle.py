@@ -37,6 +37,7 @@ from dedupd.core.records import (
     FileStat,
     Quality,
     Relation,
+    RootId,
     RootRecord,
     RootState,
 )
@@ -106,18 +107,7 @@ def make_library(state: Path, folder: Path, files: int, *, is_on_disk: bool = Tr
         folder.mkdir()
     library = LmdbLibrary(state)
     with library.transaction() as txn:
-        root = txn.new_root_id()
-        txn.put_root(
-            RootRecord(
-                id=root,
-                path=os.fsencode(folder),
-                identity=None,
-                state=RootState.ONLINE,
-                state_reason="",
-                last_full_scan_ns=None,
-                added_at_ns=1,
-            )
-        )
+        txn.put_root(made_root(txn.new_root_id(), os.fsencode(folder)))
     _fill(library, folder, range(files), is_on_disk=is_on_disk)
     library.close()
 
@@ -200,6 +190,18 @@ def made_content(number: int, vectors: Vectors) -> NewContent:
         ),
         descriptor=Descriptor(stored=vectors, queries=vectors),
         first_seen_ns=1,
+    )
+
+
+def made_root(root: RootId, path: bytes) -> RootRecord:
+    return RootRecord(
+        id=root,
+        path=path,
+        identity=None,
+        state=RootState.ONLINE,
+        state_reason="",
+        last_full_scan_ns=None,
+        added_at_ns=1,
     )
 
 

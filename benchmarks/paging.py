@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.common import Result, Row, median, run_alone
-from benchmarks.idle import A_COMMIT, A_FOLDER, made_content, made_edge, made_up_stat
+from benchmarks.idle import A_COMMIT, A_FOLDER, made_content, made_edge, made_root, made_up_stat
 from dedupd.api.pictures import Gallery
 from dedupd.core.keeper import KEEP_POLICY
 from dedupd.core.records import (
@@ -38,8 +38,6 @@ from dedupd.core.records import (
     FileStage,
     ModelTag,
     RootId,
-    RootRecord,
-    RootState,
 )
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.protocol.pictures import GroupsMessage
@@ -76,17 +74,7 @@ def make_pairs(state: Path, pairs: int) -> None:
     row = np.eye(1, 4, dtype=np.float32)
     library = LmdbLibrary(state)
     with library.transaction() as txn:
-        txn.put_root(
-            RootRecord(
-                id=ROOT,
-                path=b"/photos",
-                identity=None,
-                state=RootState.ONLINE,
-                state_reason="",
-                last_full_scan_ns=None,
-                added_at_ns=1,
-            )
-        )
+        txn.put_root(made_root(ROOT, b"/photos"))
     for first in range(0, 2 * pairs, A_COMMIT):
         with library.transaction() as txn:
             known: list[ContentId] = []
