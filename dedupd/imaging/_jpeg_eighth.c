@@ -7,7 +7,7 @@
  * Anything unusual is given back to the caller (None), who has a whole decoder: progressive and arithmetic coding, other
  * depths and samplings, several scans, and every fault in the data. So no picture is read differently here.
  *
- * Sources: ITU-T T.81 (1992), Annex F; libjpeg-turbo's jidctred.c (2 x 2), jidctint.c's neighbours (1 x 1), jdcolor.c.
+ * Sources: ITU-T T.81 (1992), Annex F; libjpeg-turbo's jidctred.c (1 x 1 and 2 x 2), jdcolor.c.
  *
  * The bytes are untrusted. Every read of theirs is bounded: headers by `Source`, entropy-coded data by a copy that ends in
  * PADDING bytes, more than one MCU can take, and whose end is checked after each MCU. No state outlives a call. */
