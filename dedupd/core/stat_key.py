@@ -17,6 +17,7 @@ PACKED_BYTES = _LAYOUT.size  # 40: dev, ino, size_bytes, mtime_ns, ctime_ns
 FINGERPRINT_BYTES = 16  # BLAKE3 cut to 128 bits: nobody who may write files can afford two that agree
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
+_LATEST_NS = 0x7FFF_FFFF_FFFF_FFFF  # in the year 2262; filesystems go to 2446 and beyond, and any program may set that
 
 pack_plain = _LAYOUT.pack  # `pack_fields` where no number is over 64 bits or below zero; struct.error otherwise
 
@@ -27,8 +28,12 @@ def pack(stat: FileStat) -> bytes:
 
 
 def pack_fields(dev: int, ino: int, size_bytes: int, mtime_ns: int, ctime_ns: int) -> bytes:
-    """Pack the fields as os.stat gives them, without making a FileStat first."""
-    return _LAYOUT.pack(dev & _MASK, ino & _MASK, size_bytes, mtime_ns, ctime_ns)
+    """Pack the fields as os.stat gives them, without making a FileStat first. Times are cut to what 64 bits hold."""
+    return _LAYOUT.pack(dev & _MASK, ino & _MASK, size_bytes, _within(mtime_ns), _within(ctime_ns))
+
+
+def _within(time_ns: int) -> int:
+    return max(-_LATEST_NS, min(time_ns, _LATEST_NS))
 
 
 def unpack(packed: bytes) -> FileStat:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedupd.core.stat_key import PACKED_BYTES, fingerprint
+from dedupd.core.stat_key import PACKED_BYTES, fingerprint, pack_fields, unpack
 
 names = st.binary(min_size=1, max_size=3).map(lambda name: name.replace(b"/", b"-"))
 packed = st.lists(st.sampled_from([b"/", b"a", b"\0"]), min_size=PACKED_BYTES, max_size=PACKED_BYTES).map(b"".join)
@@ -23,3 +23,10 @@ def test_the_order_is_no_matter(directory):
 def test_it_is_what_stores_hold():
     stats = {b"b.jpg": bytes(40), b"a.jpg": bytes(range(40))}
     assert fingerprint(stats).hex() == "50d0cb9beefcff8179cd261d3eea9a74"
+
+
+def test_times_beyond_64_bits_of_nanoseconds_are_cut_and_no_error():
+    year_2400_ns = 13_569_465_600_000_000_000
+    stat = unpack(pack_fields(1, 2, 3, year_2400_ns, -year_2400_ns))
+    assert (stat.dev, stat.ino, stat.size_bytes) == (1, 2, 3)
+    assert (stat.mtime_ns, stat.ctime_ns) == (2**63 - 1, 1 - 2**63)
