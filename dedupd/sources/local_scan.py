@@ -2,7 +2,8 @@
 
 Decides nothing, remembers nothing and opens no file. Every directory is opened component by component below the root
 with O_NOFOLLOW, so a symlink put in the way leads nowhere; only the root itself, which a person named, may be one.
-scandir for names and os.stat(name, dir_fd=…) was the fastest of the ways measured: by themselves 1.05 × find -printf.
+Names and stats of plain directories are read by a compiled part (`_dir_stats.c`, docs/decisions/0029) where it could be
+built at installation; without it os.listdir and os.lstat give the same, and a look at what did not change takes longer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ from dedupd.core.root_trust import MISSING_DIRECTORY
 from dedupd.core.stat_key import pack_fields, pack_plain
 from dedupd.sources.mounts import mount_of, read_mounts
 
+try:
+    from dedupd.sources import _dir_stats
+except ImportError:  # no compiler, or a wheel for any machine
+    IS_BUILT = False
+else:
+    IS_BUILT = True
+
 _REGULAR = stat.S_IFREG >> 12
 _STAT_FIELDS = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -30,8 +38,11 @@ _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
 class LocalLister:
     """Lists directories of the local machine. Stateless, thread-safe; no descriptor outlives a call."""
 
-    def __init__(self, ignore: IgnoreRules) -> None:
+    def __init__(self, ignore: IgnoreRules, *, is_compiled: bool = IS_BUILT) -> None:
+        """Hand it what to pass over, and whether to read plain directories by the compiled part."""
         self._ignore = ignore
+        self._names_in = _dir_stats.names_in if is_compiled else names_in
+        self._stats_of = _dir_stats.stats_of if is_compiled else stats_of
 
     def listing(self, root: RootRecord, directory: bytes) -> Listing:
         """One directory as it is now.
@@ -102,12 +113,12 @@ class LocalLister:
 
     def _read(self, fd: int, device: int, directory: bytes) -> Listing:
         """List an open directory; plainly named regular files, as most are, cost a third less than anything else."""
-        names = _names_in(fd)
+        names = self._names_in(fd)
         others: dict[str, int] = {}
         folders: list[bytes] = []
         if not self._ignore.are_plain_pictures(names):
             names, folders = self._worth_a_stat(fd, directory, others)
-        files = _stats_of_files(fd, names)
+        files = self._stats_of(fd, names)
         if files is None:
             files, look_at = {}, names + folders
         else:
@@ -167,14 +178,14 @@ class LocalLister:
         return names, folders
 
 
-def _names_in(fd: int) -> list[bytes]:
+def names_in(fd: int) -> list[bytes]:
     """All names in an open directory, nearly in order: `fingerprint` sorts them, and text is sorted faster."""
     names = os.listdir(fd)
     names.sort()
     return os.fsencode("/".join(names)).split(b"/") if names else []
 
 
-def _stats_of_files(fd: int, names: list[bytes]) -> dict[bytes, bytes] | None:
+def stats_of(fd: int, names: list[bytes]) -> dict[bytes, bytes] | None:
     """Name → packed stat, in an open directory; None where one is no regular file, or its stat is anything unusual."""
     look = os.lstat
     try:

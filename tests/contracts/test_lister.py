@@ -15,6 +15,7 @@ from dedupd.sources.local_scan import LocalLister
 
 LISTERS = {
     "local": lambda globs: LocalLister(IgnoreRules(globs)),
+    "local in Python": lambda globs: LocalLister(IgnoreRules(globs), is_compiled=False),
     "veiled": VeiledLister,  # the pipeline's, with nothing veiled
 }
 
