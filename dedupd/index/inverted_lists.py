@@ -47,6 +47,7 @@ _NOWHERE = 0xFFFF
 _NO_LIST = -1  # FAISS passes it over
 _PAGE = 1 << 16  # ids in a page of the table
 
+Codes = npt.NDArray[np.uint8]  # uint8 [vectors, bytes of a code]
 Places = npt.NDArray[np.uint16]
 
 
@@ -60,7 +61,8 @@ class InvertedLists(IdIndex):
         self._near = min(_PROBES, index.nlist)
         self._far = min(max(_FAR_PROBES, round(_FAR_SHARE * index.nlist)), index.nlist)
         index.nprobe = max(self._near, -(-self._far // 2))  # the width of what `search` hands over
-        self._lists = index.invlists
+        self._lists = faiss.downcast_InvertedLists(index.invlists)
+        self._packer = index.get_CodePacker()
         self._list_of = _ListTable()
         self._dead = 0
         for number in range(index.nlist):
@@ -97,10 +99,26 @@ class InvertedLists(IdIndex):
         return int(self._index.ntotal) - self._dead
 
     def add(self, ids: Int64s, vectors: Vectors) -> None:
-        """Add vectors [n, dim] under ids [n] that are not in use."""
+        """Add vectors [n, dim] under ids [n] that are not in use.
+
+        Each list is named once: FAISS's own addition does not tell which one it took. What comes of it is the same.
+        """
+        if not len(ids):
+            return
         use_threads(1)
-        self._index.add_with_ids(vectors, ids)
-        self._list_of.put(ids, self._index.quantizer.search(vectors, 1)[1][:, 0])
+        vectors = np.ascontiguousarray(vectors)
+        lists = self._index.quantizer.search(vectors, 1)[1][:, 0]
+        codes = np.empty((len(ids), self._index.code_size), dtype=np.uint8)
+        self._index.encode_vectors(
+            len(ids), faiss.swig_ptr(vectors), faiss.swig_ptr(lists), faiss.swig_ptr(codes), False
+        )
+        order = np.argsort(lists, kind="stable")
+        ids_in_order, codes = ids[order], codes[order]
+        numbers, begins = np.unique(lists[order], return_index=True)
+        for number, begin, end in zip(numbers.tolist(), begins.tolist(), [*begins[1:].tolist(), len(ids)], strict=True):
+            self._append(number, ids_in_order[begin:end], codes[begin:end])
+        self._index.ntotal += len(ids)
+        self._list_of.put(ids, lists)
 
     def search(self, queries: Vectors, k: int, is_far: Flags | None = None) -> tuple[Similarities, Int64s]:
         """The k best of each query by estimate; among them removed ones, as id -1, that are still in place."""
@@ -153,6 +171,15 @@ class InvertedLists(IdIndex):
             self._index.remove_ids(faiss.IDSelectorRange(_DEAD, _DEAD + 1))
             self._dead = 0
 
+    def _append(self, number: int, ids: Int64s, codes: Codes) -> None:
+        """Put ids with their codes at the end of a list."""
+        size = self._lists.list_size(number)
+        self._lists.resize(number, size + len(ids))
+        blocks = self._lists.get_codes(number)
+        for place, code in enumerate(codes, start=size):
+            self._packer.pack_1_c(faiss.swig_ptr(code), place, blocks)
+        self._ids_in(number)[size:] = ids
+
     def _nearest_lists(self, rows: Vectors, probes: int, width: int) -> tuple[Int64s, Similarities]:
         """The lists nearest to each row, and its products with their centres: [rows, width], more than there are -1."""
         products, lists = self._index.quantizer.search(rows, probes)
@@ -165,11 +192,8 @@ class InvertedLists(IdIndex):
             return False
         ids = self._ids_in(number)
         [places] = np.nonzero(ids == id_)
-        if len(places):
-            ids[places] = _DEAD
-            return True
-        # The list was named by another product than FAISS's own, whose rounding may differ: a look at every list.
-        return bool(self._index.remove_ids(faiss.IDSelectorRange(id_, id_ + 1)))
+        ids[places] = _DEAD
+        return len(places) > 0
 
     def _ids_in(self, number: int) -> Int64s:
         """The ids of one list, in place."""
