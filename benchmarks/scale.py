@@ -1,6 +1,6 @@
 """The index by size: build, question, insertion with search, deletion, recall, memory, snapshot and restart.
 
-    python -m benchmarks.scale [--sizes 1000,10000,100000,1000000] [--copies 2000] [--work DIR] [--json FILE]
+    python -m benchmarks.scale [--sizes 1000,10000,100000,1000000] [--copies 2000] [--work DIR [--keep]] [--json FILE]
 
 Pictures are made (benchmarks/made_descriptors.py): some 2.2 stored and 26 asked vectors each, in topics and scenes,
 with copies whose similarities are as those of real ones. A question is what linking asks of one picture. Recall is the
@@ -8,7 +8,8 @@ share of the copies within the daemon's reach by exact search that are within it
 the store's place, so that memory is the index's own. Each size runs in a process of its own. The index searches with
 two cores where two are free, so promises are held to the clock's time; CPU time is shown beside it.
 
-10,000,000 pictures need 6 GB on disk and 3 GB of memory: --sizes 10000000 --work DIR.
+10,000,000 pictures need 7 GB on disk and 3 GB of memory: --sizes 10000000 --work DIR. With --keep, what was built stays
+in DIR, and the next run of the same size begins with the restart.
 """
 
 from __future__ import annotations
@@ -21,23 +22,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from benchmarks.built_index import build, memory_mb, opened, timed
 from benchmarks.common import REPOSITORY, Result, Row, run_alone, spread
-from benchmarks.made_descriptors import DIM, MadeLibrary, make_copies, make_library
+from benchmarks.made_descriptors import DIM, MadeLibrary, make_copies
 from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Descriptor, Model
 from dedupd.core.records import ContentId, ModelTag
-from dedupd.core.records import Sequence as LogSequence
 from dedupd.embedding.local_embedder import LocalEmbedder
-from dedupd.index.catch_up import save_snapshot
 from dedupd.index.faiss_index import FaissIndex
-from dedupd.index.snapshot import read_snapshot
 from dedupd.pipeline.candidates import neighbours_in, neighbours_within, worth_a_look
 
 T = TypeVar("T")
@@ -45,7 +43,6 @@ T = TypeVar("T")
 QUICK = ("--sizes", "1000,10000", "--copies", "500")
 CANDIDATES = 32  # match.candidates, the default
 BATCH = 32  # pictures that link takes at a time
-CHUNK = 2_000  # pictures added at a time when everything is read anew
 ALONE = 300  # questions of one picture, deletions of one
 INSERTED = 640
 EXACT_BLOCK = 6_000  # pictures in a product of exact search
@@ -61,28 +58,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="numbers of pictures, with commas")
     parser.add_argument("--copies", type=int, default=2000, help="planted copies that ask")
     parser.add_argument("--work", type=Path, metavar="DIR", help="where the made vectors lie meanwhile")
+    parser.add_argument("--keep", action="store_true", help="leave them and the index in --work, and use what is there")
 
 
 def run(arguments: argparse.Namespace) -> Result:
     sizes = [int(size) for size in arguments.sizes.split(",")]
     if len(sizes) > 1 or not os.environ.keys() >= AS_THE_DAEMON.keys():
         return {"sizes": [_in_a_process_of_its_own(size, arguments) for size in sizes]}
+    if arguments.keep and arguments.work:
+        directory = arguments.work / str(sizes[0])
+        directory.mkdir(parents=True, exist_ok=True)
+        return {"sizes": [measure(sizes[0], arguments.copies, directory)]}
     with tempfile.TemporaryDirectory(dir=arguments.work) as temporary:
         return {"sizes": [measure(sizes[0], arguments.copies, Path(temporary))]}
 
 
 def measure(count: int, copies: int, directory: Path) -> Result:
     """Everything about one size."""
-    library = make_library(directory / "vectors", count, SEED)
     model = built_in_model()
+    library, result = build(directory, count, SEED, model)
     rng = np.random.default_rng(SEED)
     originals = (rng.permutation(count)[: min(copies, count)] + 1).tolist()
     asking = descriptors(*make_copies(library, originals, SEED + 1))
     arriving = descriptors(*make_copies(library, (rng.integers(count, size=INSERTED) + 1).tolist(), SEED + 2))
-    gc.collect()
-    before_mb, result = memory_mb("RssAnon"), Result(pictures=count, vectors=int(library.starts[-1]))
-
-    reset_peak()
     later: dict[ContentId, Vectors] = {}  # what is inserted at the end; the file holds the rest
 
     def load(contents: Sequence[ContentId]) -> list[Vectors | None]:
@@ -90,27 +88,10 @@ def measure(count: int, copies: int, directory: Path) -> Result:
             return [later[c] if c in later else library.load([c])[0] for c in contents]
         return library.load(contents)
 
-    index = FaissIndex(DIM, load)
-    result |= {"grow_cpu_s": 0.0, "grown": 0}
-    with timed(result, "build"):
-        for contents, vectors in library.blocks(1, count + 1, CHUNK):
-            index.add(contents, vectors)
-            began_cpu_s = time.process_time()
-            if index.grow_if_due():
-                result["grown"] += 1
-                result["grow_cpu_s"] = round(result["grow_cpu_s"] + time.process_time() - began_cpu_s, 3)
-    result["kind"] = index.kind
-    result["index_mb"] = round(memory_mb("RssAnon") - before_mb, 1)
-    result["peak_mb"] = round(memory_mb("VmHWM"), 1)
-    with timed(result, "snapshot"):
-        save_snapshot(index, directory / "snapshot", model, LogSequence(1))
-    result["snapshot_mb"] = round(sum(path.stat().st_size for path in (directory / "snapshot").iterdir()) / 1e6, 1)
-    del index
     gc.collect()
+    before_mb = memory_mb("RssAnon")
     with timed(result, "restart"):
-        snapshot = read_snapshot(directory / "snapshot", model, LogSequence(1))
-        assert not isinstance(snapshot, str), snapshot
-        index = FaissIndex(DIM, load, held=snapshot.held)
+        index = opened(directory, model, load)
     result["index_mb_after_restart"] = round(memory_mb("RssAnon") - before_mb, 1)
 
     numbered = [(ContentId(count + 1 + place), descriptor) for place, descriptor in enumerate(asking)]
@@ -223,30 +204,11 @@ def each(work: Callable[[T], object], things: Sequence[T]) -> tuple[Result, floa
     return spread(samples), round(1000 * (time.process_time() - began_cpu_s) / len(things), 4)
 
 
-@contextmanager
-def timed(result: Result, name: str) -> Iterator[None]:
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
-    yield
-    result[f"{name}_s"] = round(time.perf_counter() - began_s, 3)
-    result[f"{name}_cpu_s"] = round(time.process_time() - began_cpu_s, 3)
-
-
-def memory_mb(name: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise LookupError(name)
-
-
-def reset_peak() -> None:
-    """Let VmHWM begin anew: proc_pid_clear_refs(5)."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
 def _in_a_process_of_its_own(size: int, arguments: argparse.Namespace) -> Result:
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [sys.executable, "-m", "benchmarks.scale", "--sizes", str(size), "--copies", str(arguments.copies)]
         command += ["--json", file.name, *(("--work", str(arguments.work)) if arguments.work else ())]
+        command += ["--keep"] if arguments.keep else []
         environment = os.environ | AS_THE_DAEMON
         subprocess.run(command, check=True, cwd=REPOSITORY, stdout=subprocess.DEVNULL, env=environment)
         result: Result = json.loads(Path(file.name).read_text())["results"]["scale"]["sizes"][0]
