@@ -1,8 +1,8 @@
 /* A baseline JPEG at an eighth of its size, decoded as libjpeg does it at that scale, pixel by pixel, but sooner.
  *
  * At 1/8 a block's mean is all that a picture needs of its luma, so the AC coefficients need only be passed over. libjpeg
- * passes over one symbol at a time; here a table says for the next TABLE_BITS bits how many symbols they hold, and how many
- * coefficients those stand for. Chroma that is halved both ways keeps 2 x 2 values of a block, by libjpeg's own transform.
+ * passes over one symbol at a time; here a table says for the next TABLE_BITS bits how many symbols begin in them, and how
+ * many coefficients those stand for. Chroma that is halved both ways keeps 2 x 2 values of a block, by libjpeg's own transform.
  *
  * Anything unusual is given back to the caller (None), who has a whole decoder: progressive and arithmetic coding, other
  * depths and samplings, several scans, and every fault in the data. So no picture is read differently here.
@@ -26,8 +26,7 @@ enum {
     /* No symbol takes more than 16 bits of code and 16 of value, so no MCU more than 10 * 64 * 4 bytes. */
     PADDING = MAX_BLOCKS_IN_MCU * BLOCK * 4 + 64,
     MAX_COMPONENTS = 3,
-    LOOK_UPS = 56 / TABLE_BITS, /* that one refill is enough for */
-    /* In `skip`, beyond any number of coefficients: the block ends here; the bits begin with a symbol that they do not hold. */
+    /* In `skip`, beyond any number of coefficients: the block ends here; the bits begin with a code that they do not hold. */
     ENDS = 4 * BLOCK,
     ALONE = 8 * BLOCK,
     /* Of a coefficient that is transformed: twice what 8-bit samples give. Within it no sum leaves 32 bits. */
@@ -80,6 +79,12 @@ typedef struct {
     int count;     /* of those that are valid */
 } Bits;
 
+#if defined(__GNUC__)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE inline
+#endif
+
 static inline uint64_t big_endian(const uint8_t *at) {
     uint64_t value;
     memcpy(&value, at, sizeof value);
@@ -90,13 +95,13 @@ static inline uint64_t big_endian(const uint8_t *at) {
 }
 
 /* At least 56 valid bits. */
-static inline void refill(Bits *in) {
+static ALWAYS_INLINE void refill(Bits *in) {
     in->bits |= big_endian(in->at) >> in->count;
     in->at += (63 - in->count) >> 3;
     in->count |= 56;
 }
 
-static inline void drop(Bits *in, int count) {
+static ALWAYS_INLINE void drop(Bits *in, int count) {
     in->bits <<= count;
     in->count -= count;
 }
@@ -129,20 +134,23 @@ static int symbol_at(const Huffman *table, uint64_t bits, int *length) {
     return -1;
 }
 
-/* What symbols the bits hold: bits taken | coefficients passed << 6, and ENDS or ALONE more of those. */
+/* What symbols begin in the bits: bits taken | coefficients passed << 6, and ENDS or ALONE more of those.
+ *
+ * Of the last symbol only the code has to lie within the bits: its value, up to 15 more, is passed over unread. */
 static void make_skip(Huffman *table) {
     for (uint32_t bits = 0; bits < 1u << TABLE_BITS; bits++) {
         int taken = 0, passed = 0, ends = 0;
         while (!ends) {
             uint16_t found = table->first[(bits << taken) & ((1u << TABLE_BITS) - 1)];
             int length = found >> 8, run = (found >> 4) & 15, size = found & 15;
-            if (!found || taken + length + size > TABLE_BITS || passed > BLOCK) break;
+            if (!found || taken + length > TABLE_BITS || passed > BLOCK) break;
             if (size == 0 && run != 0 && run != 15) break; /* no symbol of baseline: the slow way refuses it */
             taken += length + size;
             if (size == 0 && run == 0)
                 ends = 1;
             else
                 passed += run + 1;
+            if (taken >= TABLE_BITS) break;
         }
         table->skip[bits] = (uint16_t)(taken ? taken | (passed + (ends ? ENDS : 0)) << 6 : ALONE << 6);
     }
@@ -192,7 +200,7 @@ static int derive(Huffman *table, int is_dc) {
 /* ------------------------------------------------------------------------------------------------------------ blocks */
 
 /* The difference of a DC coefficient; 0 where there is no such code. */
-static inline int dc_difference(Bits *in, const Huffman *table, int32_t *difference) {
+static ALWAYS_INLINE int dc_difference(Bits *in, const Huffman *table, int32_t *difference) {
     refill(in);
     int32_t entry = table->difference[in->bits >> (64 - TABLE_BITS)];
     if (entry) {
@@ -209,39 +217,41 @@ static inline int dc_difference(Bits *in, const Huffman *table, int32_t *differe
 }
 
 /* Pass over the AC coefficients of a block; 0 where they are no such. */
-static inline int skip_ac(Bits *all, const Huffman *table) {
-    Bits in = *all; /* in registers */
-    for (uint32_t k = 1;;) {
-        uint32_t entry = 0, before = 0;
-        refill(&in);
-        for (int n = 0; n < LOOK_UPS; n++) {
-            entry = table->skip[in.bits >> (64 - TABLE_BITS)];
-            before = k;
-            k += entry >> 6;
-            if (k >= BLOCK) break;
-            drop(&in, (int)(entry & 63));
+static ALWAYS_INLINE int skip_ac(Bits *in, const Huffman *table) {
+    for (uint32_t sum = 1 << 6;;) { /* of entries: k << 6, and the bits taken since the refill: 2 * 27 at most, it gave 56 */
+        uint32_t entry;
+        refill(in);
+        entry = table->skip[in->bits >> (64 - TABLE_BITS)];
+        sum += entry;
+        if (sum < BLOCK << 6) {
+            in->bits <<= entry & 63;
+            entry = table->skip[in->bits >> (64 - TABLE_BITS)];
+            sum += entry;
+            if (sum < BLOCK << 6) {
+                in->bits <<= entry & 63;
+                in->count -= (int)(sum & 63);
+                sum &= ~63u;
+                continue;
+            }
         }
-        if (k < BLOCK) continue;
+        uint32_t k = sum >> 6;
+        in->count -= (int)(sum & 63);
         if (k == BLOCK || (k >= ENDS && k < ENDS + BLOCK)) {
-            drop(&in, (int)(entry & 63));
-            *all = in;
+            in->bits <<= entry & 63;
             return 1;
         }
         /* A symbol too long for the table, or the entry holds more than this block: one symbol. */
-        refill(&in);
-        int length, symbol = symbol_at(table, in.bits, &length);
+        in->count += (int)(entry & 63);
+        k -= entry >> 6;
+        refill(in);
+        int length, symbol = symbol_at(table, in->bits, &length);
         if (symbol < 0) return 0;
         uint32_t run = (uint32_t)symbol >> 4, size = symbol & 15;
-        drop(&in, length + (int)size);
-        k = before + run + 1;
-        if (size == 0 && run != 15) { /* the end of the block, or nothing of baseline */
-            *all = in;
-            return run == 0;
-        }
-        if (k >= BLOCK) {
-            *all = in;
-            return k == BLOCK;
-        }
+        drop(in, length + (int)size);
+        k += run + 1;
+        if (size == 0 && run != 15) return run == 0; /* the end of the block, or nothing of baseline */
+        if (k >= BLOCK) return k == BLOCK;
+        sum = k << 6;
     }
 }
 
@@ -251,7 +261,7 @@ static const uint8_t NATURAL[BLOCK] = {
     30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
 
 /* The AC coefficients of a block, dequantised, in natural order; `last` is the place in zigzag order behind the last. */
-static inline int read_ac(Bits *in, const Huffman *table, const int32_t *quantization, int32_t *block, int *last) {
+static ALWAYS_INLINE int read_ac(Bits *in, const Huffman *table, const int32_t *quantization, int32_t *block, int *last) {
     *last = 1;
     for (int k = 1; k < BLOCK;) {
         int length, symbol;
@@ -314,27 +324,37 @@ static void halved(const int32_t *block, uint8_t *out, int stride) {
     }
 }
 
-/* One block into its component's plane at (x, y) blocks. */
-static inline int decode_block(Bits *in, const Decoder *decoder, Component *component, int x, int y) {
-    const int32_t *quantization = decoder->quantization[component->quantization];
+/* One block of an MCU. */
+typedef struct {
+    Component *component;
+    const Huffman *dc, *ac;
+    const int32_t *quantization;
+    uint8_t *out;  /* its place in the component's plane */
+    int step;      /* from there to the next MCU's */
+    int side;      /* as the component's */
+} Block;
+
+static ALWAYS_INLINE int decode_block(Bits *in, const Block *block) {
+    Component *component = block->component;
+    const int32_t *quantization = block->quantization;
     int32_t difference;
-    if (!dc_difference(in, &decoder->dc[component->dc], &difference)) return 0;
+    if (!dc_difference(in, block->dc, &difference)) return 0;
     component->predicted += difference;
     if (component->predicted < -32768 || component->predicted > 32767) return 0;
-    uint8_t *out = component->plane + ((size_t)y * component->stride + x) * component->side;
+    uint8_t *out = block->out;
     int32_t dc = component->predicted * quantization[0];
-    if (component->side == 1) {
+    if (block->side == 1) {
         *out = mean(dc);
-        return skip_ac(in, &decoder->ac[component->ac]);
+        return skip_ac(in, block->ac);
     }
     if (dc < -MOST || dc > MOST) return 0;
-    int32_t block[BLOCK];
+    int32_t values[BLOCK];
     int last;
-    memset(block, 0, sizeof block);
-    block[0] = dc;
-    if (!read_ac(in, &decoder->ac[component->ac], quantization, block, &last)) return 0;
+    memset(values, 0, sizeof values);
+    values[0] = dc;
+    if (!read_ac(in, block->ac, quantization, values, &last)) return 0;
     if (last > 1)
-        halved(block, out, component->stride);
+        halved(values, out, component->stride);
     else /* the same as `halved` makes of it: the two passes only shift */
         out[0] = out[1] = out[component->stride] = out[component->stride + 1] = mean(dc);
     return 1;
@@ -491,19 +511,33 @@ static int unstuffed(Source *in, uint8_t *out, size_t *size) {
     }
 }
 
-static int decode_mcu(Bits *in, Decoder *decoder, int x, int y) {
+/* The blocks of the first MCU of a row of MCUs; returns how many. */
+static int blocks_of_row(Decoder *decoder, int row, Block *blocks) {
+    int count = 0;
     for (int n = 0; n < decoder->count; n++) {
         Component *component = &decoder->components[n];
         for (int v = 0; v < component->v; v++)
-            for (int h = 0; h < component->h; h++)
-                if (!decode_block(in, decoder, component, x * component->h + h, y * component->v + v)) return 0;
+            for (int h = 0; h < component->h; h++) {
+                size_t y = ((size_t)row * component->v + v) * component->side;
+                blocks[count++] = (Block){
+                    .component = component,
+                    .dc = &decoder->dc[component->dc],
+                    .ac = &decoder->ac[component->ac],
+                    .quantization = decoder->quantization[component->quantization],
+                    .out = component->plane + y * component->stride + h * component->side,
+                    .step = component->h * component->side,
+                    .side = component->side,
+                };
+            }
     }
-    return 1;
+    return count;
 }
 
 /* All MCUs; `buffer` has room for what is left of the file and PADDING. */
 static int decode_scan(Decoder *decoder, Source *in, uint8_t *buffer, int columns, int rows) {
     int64_t total = (int64_t)columns * rows, done = 0;
+    Block blocks[MAX_BLOCKS_IN_MCU];
+    int row = 0, column = columns, count = 0;
     for (int restarts = 0;; restarts++) {
         size_t size;
         int marker = unstuffed(in, buffer, &size);
@@ -515,7 +549,15 @@ static int decode_scan(Decoder *decoder, Source *in, uint8_t *buffer, int column
         Bits bits = {buffer, 0, 0};
         for (int n = 0; n < decoder->count; n++) decoder->components[n].predicted = 0;
         for (; done < until; done++) {
-            if (!decode_mcu(&bits, decoder, (int)(done % columns), (int)(done / columns))) return 0;
+            if (column == columns) {
+                count = blocks_of_row(decoder, row++, blocks);
+                column = 0;
+            }
+            for (int n = 0; n < count; n++) {
+                if (!decode_block(&bits, &blocks[n])) return 0;
+                blocks[n].out += blocks[n].step;
+            }
+            column++;
             if (bits_taken(&bits, buffer) > (int64_t)size * 8) return 0;
         }
         if (bits_taken(&bits, buffer) <= (int64_t)size * 8 - 8) return 0; /* something is left over */
