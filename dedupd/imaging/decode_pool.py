@@ -44,6 +44,9 @@ _log = logging.getLogger(__name__)
 DEFAULT_LIMITS = DecodeLimits()
 _CLOSE_GRACE_S = 0.5  # for jobs under way; a usual one takes 0.03 s
 _CLOSE_KILL_S = 1.0  # for threads to notice that their worker was killed
+# Usual workers that leave the backlog alone while the one for what is urgent works: so it has a core to itself, and the
+# daemon another for what it does with the answer.
+_MAKE_WAY = 2
 _Answer = TypeVar("_Answer")
 
 
@@ -204,6 +207,8 @@ class DecodePool:
         """
         with self._changed:
             slot.is_free = slot.is_up
+            if slot.is_urgent:
+                self._changed.notify_all()  # who made way for it may go on
             rest_at_s = time.monotonic() + self._rest_after_s if slot.is_up else math.inf
             while (turn := self._turn_now(slot, is_rested=(left_s := rest_at_s - time.monotonic()) <= 0)) is None:
                 if left_s <= 0:
@@ -221,7 +226,7 @@ class DecodePool:
         is_allowed = slot.number < self._allowed or (slot.is_urgent and self._allowed == self._usual)
         if slot.is_up and (slot.is_to_end or not is_allowed):
             return _Turn.REST
-        if is_allowed and self._is_for(slot):
+        if is_allowed and self._is_for(slot) and not self._makes_way(slot):
             return heapq.heappop(self._queue)[2]
         if slot.is_up:
             return self._rest_of(slot) if is_rested else None
@@ -234,10 +239,16 @@ class DecodePool:
         """Whether the most urgent job is one for this worker to take, or to be started for."""
         if not self._queue or self._queue[0][0] > slot.least:
             return False
-        fitting = [s for s in self._slots if s.is_free and self._queue[0][0] <= s.least]
+        fitting = [s for s in self._slots if s.is_free and self._queue[0][0] <= s.least and not self._makes_way(s)]
         if slot.is_up:
             return slot.is_urgent or not any(s.is_urgent for s in fitting)  # left to the one that has nothing else
         return len(self._queue) > len(fitting)
+
+    def _makes_way(self, slot: _Slot) -> bool:
+        """Whether a worker leaves the first job alone, which is not urgent, while one is at work on what is."""
+        if slot.is_urgent or slot.number < self._usual - _MAKE_WAY or self._queue[0][0] <= Priority.ARRIVAL:
+            return False
+        return any(s.is_urgent and s.is_up and not s.is_free for s in self._slots)
 
     def _rest_of(self, slot: _Slot) -> _Turn | None:
         if sum(each.is_up for each in self._slots) > 1:

@@ -44,6 +44,7 @@ from dedupd.core.records import ContentId, Evidence, Problem, ProblemCode
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.limits import DecodeLimits
 
+SOON_S = 0.2
 LIMIT_S = 30.0
 ORIENTATION, RATING = 0x0112, 0x4746
 # What a camera held that way stores: applying the orientation to it gives the upright picture back.
@@ -606,6 +607,42 @@ def test_what_is_urgent_has_a_worker_of_its_own_that_no_backlog_gets(tmp_path: P
         assert os.getpriority(os.PRIO_PROCESS, urgent) == os.getpriority(os.PRIO_PROCESS, 0)
         assert os.getpriority(os.PRIO_PROCESS, usual[0]) > os.getpriority(os.PRIO_PROCESS, urgent)
         go.set()
+        assert all(isinstance(future.result(LIMIT_S), ReadFile) for future in old)
+
+
+def test_two_workers_leave_the_backlog_alone_while_one_works_on_what_is_urgent(tmp_path: Path) -> None:
+    path = written(tmp_path, encoded(PHOTO, "JPEG"))
+    holds = [threading.Event() for _ in range(4)]
+    taken = [threading.Event() for _ in range(4)]
+
+    def ask(number: int, priority: Priority) -> Future[ReadFile | Problem]:
+        def is_known(_: bytes) -> bool:
+            taken[number].set()
+            return holds[number].wait(LIMIT_S)
+
+        return pool.read(path, is_known=is_known, priority=priority)
+
+    with closing(DecodePool(3, has_urgent=True)) as pool:
+        pool.expect()
+        deadline = time.monotonic() + LIMIT_S
+        while len(pool.worker_pids()) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        urgent = ask(0, Priority.ARRIVAL)
+        assert taken[0].wait(LIMIT_S)
+        old = [ask(number, Priority.BACKLOG) for number in (1, 2)]
+        assert taken[1].wait(LIMIT_S)
+        time.sleep(SOON_S)
+        assert not taken[2].is_set()
+        also_new = ask(3, Priority.ARRIVAL)  # others help with what has arrived
+        assert taken[3].wait(LIMIT_S)
+        holds[3].set()
+        assert isinstance(also_new.result(LIMIT_S), ReadFile)
+        holds[0].set()
+        assert isinstance(urgent.result(LIMIT_S), ReadFile)
+        assert taken[2].wait(LIMIT_S)
+        for hold in holds:
+            hold.set()
         assert all(isinstance(future.result(LIMIT_S), ReadFile) for future in old)
 
 
