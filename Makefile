@@ -11,7 +11,7 @@ STORM ?= 100000
 .PHONY: run test test-systemd test-power test-kill test-storm fuzz check bench completions clean
 
 # What is installed is remembered by stamps, so that a second call starts at once.
-$(VENV)/run.stamp: pyproject.toml constraints.txt dedupd/imaging/_jpeg_eighth.c dedupd/sources/_dir_stats.c
+$(VENV)/run.stamp: pyproject.toml constraints.txt dedupd/imaging/_jpeg_eighth.c dedupd/imaging/_resize.c dedupd/sources/_dir_stats.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@

@@ -23,6 +23,7 @@ from dedupd.imaging.metadata import capture_of, has_notes, xmp_rating
 from dedupd.imaging.picture import DECODER_ERRORS, Picture, explain, open_picture, upright
 from dedupd.imaging.prepared_side import PreparedSide
 from dedupd.imaging.quality import CodedJpeg, measure
+from dedupd.imaging.raster import Raster
 from dedupd.imaging.rgb import shrink_to_rgb, small_size, to_resizable
 from dedupd.imaging.sketch import sketch_of, with_sketch
 
@@ -95,17 +96,16 @@ def _small_image(data: bytes, picture: Picture) -> tuple[Image.Image, Pixels | N
     drafted = image.draft(None, size) if image.format == "JPEG" else None
     if drafted is not None and image.size != size:
         box = tuple(float(edge) for edge in drafted[1])  # type: ignore[assignment]  # four edges
-    decoded = _eighth(data, picture) if box is not None else None
-    if decoded is None:
+    eighth = _eighth(data, picture) if box is not None else None
+    if eighth is None:
         picture.load()
-        decoded = image
     middle = _middle(image) if image.size == (picture.width_px, picture.height_px) else None
-    small = upright(shrink_to_rgb(decoded, size, box), picture.orientation)
+    small = upright(shrink_to_rgb(eighth or image, size, box), picture.orientation)
     way = f"draft{SMALL_SIDE_PX}" if drafted is not None else str(SMALL_SIDE_PX)
     return small, middle, f"{picture.decoder}/{way}"
 
 
-def _eighth(data: bytes, picture: Picture) -> Image.Image | None:
+def _eighth(data: bytes, picture: Picture) -> Raster | None:
     """The picture decoded at 1/8, if that is the scale it is opened at; the same pixels as `picture.load` gives."""
     image = picture.image
     is_eighth = image.size == (-(-picture.width_px // SCALE), -(-picture.height_px // SCALE))

@@ -24,5 +24,5 @@ def decoder_versions(limits: DecodeLimits) -> str:
 
 
 def has_compiled_jpeg() -> bool:
-    """Whether large JPEGs are decoded by the compiled part (`eighth`), which needs a C compiler at installation."""
-    return find_spec("dedupd.imaging._jpeg_eighth") is not None
+    """Whether JPEGs are decoded and scaled by the compiled parts, which need a C compiler at installation."""
+    return all(find_spec(f"dedupd.imaging.{part}") is not None for part in ("_jpeg_eighth", "_resize"))

@@ -6,7 +6,7 @@ it nothing is decoded here, and the caller's own way gives the same picture.
 
 from __future__ import annotations
 
-from PIL import Image
+from dedupd.imaging.raster import Raster
 
 try:
     from dedupd.imaging import _jpeg_eighth
@@ -18,8 +18,8 @@ else:
 SCALE = 8
 
 
-def decode_eighth(data: bytes) -> Image.Image | None:
-    """An eighth of a baseline JPEG, its sides rounded up: mode L or RGB, not turned, without metadata.
+def decode_eighth(data: bytes) -> Raster | None:
+    """An eighth of a baseline JPEG, its sides rounded up; not turned.
 
     Args:
         data: the whole file; what follows its first end of image is not looked at.
@@ -34,7 +34,7 @@ def decode_eighth(data: bytes) -> Image.Image | None:
     if decoded is None:
         return None
     width_px, height_px, pixels = decoded
-    return Image.frombytes("L" if len(pixels) == width_px * height_px else "RGB", (width_px, height_px), pixels)
+    return Raster("L" if len(pixels) == width_px * height_px else "RGB", (width_px, height_px), pixels)
 
 
 def scan_end(data: bytes, at: int) -> int | None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from dedupd.core.decoded import SMALL_SIDE_PX
+from dedupd.imaging.raster import Box, Raster, raster_of, scaled
 
 # Mode → the mode that is scaled; what is missing here becomes RGB.
 _RESIZABLE = {"RGB": "RGB", "L": "L", "1": "L", "RGBA": "RGBA", "LA": "LA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
@@ -29,20 +30,31 @@ def small_size(width_px: int, height_px: int) -> tuple[int, int]:
     return max(1, round(width_px * scale)), max(1, round(height_px * scale))
 
 
-def shrink_to_rgb(
-    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
-) -> Image.Image:
+def shrink_to_rgb(image: Image.Image | Raster, size: tuple[int, int], box: Box | None = None) -> Image.Image:
     """Scale down with antialiasing (bicubic over the whole footprint) and convert to RGB.
 
     Scaling comes before compositing (Pillow premultiplies), so a large picture is never held twice in full.
     """
-    plain = to_resizable(image)
+    plain = image if isinstance(image, Raster) else to_resizable(image)
     if plain.size != size or box is not None:
-        plain = plain.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=_REDUCING_GAP)
+        plain = _scaled(plain, size, box or (0.0, 0.0, float(plain.size[0]), float(plain.size[1])))
+    if isinstance(plain, Raster):
+        plain = plain.image()
     if plain.mode in {"RGBA", "LA"}:
         white = Image.new("RGBA", plain.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, plain.convert("RGBA")).convert("RGB")
     return plain if plain.mode == "RGB" else plain.convert("RGB")
+
+
+def _scaled(image: Image.Image | Raster, size: tuple[int, int], box: Box) -> Image.Image | Raster:
+    ratio = max((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+    raster = image if isinstance(image, Raster) else raster_of(image)
+    if raster is not None and ratio < 2 * _REDUCING_GAP:  # from there on Pillow box-reduces
+        found = scaled(raster, size, box)
+        if found is not None:
+            return found
+    whole = image.image() if isinstance(image, Raster) else image
+    return whole.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=_REDUCING_GAP)
 
 
 def to_resizable(image: Image.Image) -> Image.Image:

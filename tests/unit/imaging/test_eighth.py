@@ -19,6 +19,7 @@ from dedupd.imaging.decode import decode
 from dedupd.imaging.digest import scan_end_in_steps
 from dedupd.imaging.eighth import IS_BUILT, decode_eighth, scan_end
 from dedupd.imaging.limits import DecodeLimits
+from dedupd.imaging.raster import Raster
 
 _CAN_BUILD = shutil.which("cc") is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
 
@@ -50,8 +51,8 @@ def by_libjpeg(data: bytes) -> Pixels:
 
 
 def ours(data: bytes) -> Pixels | None:
-    image = decode_eighth(data)
-    return None if image is None else np.asarray(image)
+    found = decode_eighth(data)
+    return None if found is None else np.asarray(found.image())
 
 
 @needs_compiled
@@ -202,13 +203,13 @@ def test_a_picture_is_the_same_without_it(orientation: int, monkeypatch: pytest.
 
 
 def test_large_pictures_are_decoded_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    red = Image.new("RGB", (400, 301), (255, 0, 0))
+    red = Raster("RGB", (400, 301), b"\xff\0\0" * (400 * 301))
     monkeypatch.setattr(dedupd.imaging.decode, "decode_eighth", lambda _: red)
     assert (decode(large(), DecodeLimits()).small == (255, 0, 0)).all()
 
 
 def test_an_answer_of_another_size_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dedupd.imaging.decode, "decode_eighth", lambda _: Image.new("RGB", (400, 300)))
+    monkeypatch.setattr(dedupd.imaging.decode, "decode_eighth", lambda _: Raster("RGB", (400, 300), bytes(360_000)))
     assert decode(large(), DecodeLimits()).small.any()
 
 
