@@ -24,7 +24,8 @@ from dedupd.core.ports import Model
 from dedupd.core.records import ContentId
 from dedupd.core.records import Sequence as LogSequence
 from dedupd.index.catch_up import save_snapshot
-from dedupd.index.faiss_index import FaissIndex, LoadVectors
+from dedupd.index.faiss_index import FaissIndex
+from dedupd.index.questions import LoadVectors
 from dedupd.index.snapshot import read_snapshot
 
 CHUNK = 2_000  # pictures added at a time when everything is read anew

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ TOPIC_SHARE = (0.0, 0.6)  # of a picture's variance that is its topic's: uniform
 PICTURES_A_SCENE = 4  # geometric
 SCENE_SHARE = (0.2, 0.9)  # of the rest of the variance, for pictures in scenes of two and more
 
+_ROW_BYTES = 2 * DIM
 _BLOCK = 20_000  # pictures made at a time
 _TOPIC_SEED, _PICTURE_SEED = 1, 2
 
@@ -65,7 +67,12 @@ class MadeLibrary:
 
     def load(self, contents: Sequence[ContentId]) -> list[Vectors | None]:
         """What the store would answer."""
-        return [self._rows(int(self.starts[c - 1]), int(self.starts[c])) for c in contents]
+        asked = np.asarray(contents, dtype=np.int64)
+        bounds = zip(self.starts[asked - 1].tolist(), self.starts[asked].tolist(), strict=True)
+        parts = [os.pread(self.fd, (end - begin) * _ROW_BYTES, begin * _ROW_BYTES) for begin, end in bounds]
+        rows = np.frombuffer(b"".join(parts), dtype=np.float16).reshape(-1, DIM).astype(np.float32)
+        ends = list(accumulate(len(part) // _ROW_BYTES for part in parts))
+        return [rows[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
     def blocks(self, first: int, last: int, size: int) -> Iterator[tuple[list[ContentId], list[Vectors]]]:
         """Contents first … last - 1 in portions of `size`."""
@@ -80,7 +87,7 @@ class MadeLibrary:
         return self._rows(begin, end)
 
     def _rows(self, begin: int, end: int) -> Vectors:
-        raw = os.pread(self.fd, (end - begin) * DIM * 2, begin * DIM * 2)
+        raw = os.pread(self.fd, (end - begin) * _ROW_BYTES, begin * _ROW_BYTES)
         return np.frombuffer(raw, dtype=np.float16).reshape(-1, DIM).astype(np.float32)
 
 

@@ -315,6 +315,9 @@ class LibraryView(Protocol):
         """The descriptor of a content in stage DESCRIBED; None for any other."""
 
     def stored_vectors(self, content: ContentId) -> Vectors | None: ...
+    def stored_vectors_of(self, contents: Sequence_[ContentId]) -> list[Vectors | None]:
+        """What `stored_vectors` says of each of these, read together."""
+
     def all_vectors(self) -> Iterator[tuple[ContentId, Vectors]]:
         """Vectors of LINKED contents only."""
 

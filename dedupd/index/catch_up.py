@@ -17,7 +17,8 @@ from pathlib import Path
 from dedupd.core.arrays import Vectors
 from dedupd.core.ports import Library, LibraryView, Model
 from dedupd.core.records import ContentId, ModelTag, Sequence
-from dedupd.index.faiss_index import EXACT_BELOW, FaissIndex, LoadVectors, OnDue
+from dedupd.index.faiss_index import EXACT_BELOW, FaissIndex, OnDue
+from dedupd.index.questions import LoadVectors
 from dedupd.index.snapshot import read_snapshot, write_snapshot
 
 CHUNK = 2_000  # changes or contents taken at a time; a view of the change log lasts some 20 ms
@@ -80,7 +81,7 @@ def stored_vectors_of(library: Library) -> LoadVectors:
 
     def load(contents: Sequence_[ContentId]) -> list[Vectors | None]:
         with library.view() as view:
-            return [view.stored_vectors(content) for content in contents]
+            return view.stored_vectors_of(contents)
 
     return load
 

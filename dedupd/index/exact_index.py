@@ -44,7 +44,7 @@ class ExactIndex:
         for query in queries:
             rows = checked_rows(query, self.dim, "the query vectors")
             nearest = Nearest(limit, min_similarity)
-            nearest.take(np.array(contents, dtype=np.int64), best_similarities(rows, vectors))
+            nearest.take(np.array(contents, dtype=np.int64), best_similarities([rows], [vectors])[0])
             found.append(nearest.neighbours())
         return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,19 +18,15 @@ from dedupd.core.ports import Neighbour
 from dedupd.core.records import ContentId
 from dedupd.index.faiss_binding import Flags, IdIndex, exact_index
 from dedupd.index.inverted_lists import TRAINING_POINTS_PER_LIST, trained_lists
+from dedupd.index.questions import Hits, LoadVectors, answers
 from dedupd.index.read_write_lock import ReadWriteLock
-from dedupd.index.rescore import Nearest, Similarities, best_similarities
-from dedupd.index.views import MAX_VIEWS, Int64s, ViewTable, checked_rows, checked_views, view_ids
+from dedupd.index.views import ViewTable, checked_rows, checked_views, view_ids
 
 OnDue = Callable[["FaissIndex"], None]
-LoadVectors = Callable[[Sequence[ContentId]], list[Vectors | None]]  # None: the store no longer has the content
 
 EXACT_BELOW = 8_192  # vectors; up to here an exact search costs at most 2 CPU-ms a picture, which asks with 27 vectors
-_FIRST_FETCH = 32  # vectors asked for at first: most query rows have fewer near ones, and a long heap costs time
-_OVER_FETCH = 32  # vectors asked for beyond what `limit` needs: rounding may change their order
 _ASK_AT_ONCE = 2_048  # query rows in one search; more gain nothing
 _LOAD_CHUNK = 512  # contents read from the store at a time, so that each of its views stays short
-_RESCORE_CHUNK = 32  # candidates to load at a time: few questions need more, and larger products wake BLAS's threads
 _SHRUNK = 0.25  # of the vectors that a kind begins at, or of its lists: below, the smaller kind is made
 _DRIFTED = 0.5  # of the vectors added or removed since the lists were trained
 _MAX_IMBALANCE = 3.0  # 1.5 to 2 after training; a search's time goes with it
@@ -62,21 +58,6 @@ class Generation:
         for content in held:
             self.views.put(content, 0)
         return len(held)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hits:
-    """What an index said to query rows."""
-
-    similarities: Similarities  # [rows, k]
-    ids: Int64s
-    max_error: float  # of a similarity
-    order_error: float
-    is_estimate: bool
-    is_all: bool  # whether k was the whole index
-
-    def of(self, rows: slice) -> _Hits:
-        return replace(self, similarities=self.similarities[rows], ids=self.ids[rows])
 
 
 _NO_HITS = (np.empty((0, 0), dtype=np.float32), np.empty((0, 0), dtype=np.int64))
@@ -157,12 +138,7 @@ class FaissIndex:
         rows = [checked_rows(query, self.dim, "the query vectors") for query in queries]
         found: list[list[Neighbour]] = []
         for some in _portions(rows, _ASK_AT_ONCE) if limit > 0 else ():
-            ends = np.cumsum([len(query) for query in some])
-            is_whole = np.isin(np.arange(ends[-1]), [0, *ends[:-1].tolist()])
-            hits = self._ask(np.concatenate(some), is_whole, min(_FIRST_FETCH, limit * MAX_VIEWS + _OVER_FETCH))
-            for query, end in zip(some, ends.tolist(), strict=True):
-                own = hits.of(slice(end - len(query), end))
-                found.append(self._neighbours(query, own, limit, min_similarity))
+            found += answers(self._ask, self._load, some, limit, min_similarity)
         return found or [[] for _ in rows]
 
     def __len__(self) -> int:
@@ -270,15 +246,15 @@ class FaissIndex:
             on.drop(some)
             on.put(dict(self._loaded([content for content in some if content in self])))
 
-    def _ask(self, rows: Vectors, is_whole: Flags, k: int) -> _Hits:
+    def _ask(self, rows: Vectors, is_whole: Flags, k: int) -> Hits:
         """What the index says to query rows, up to k vectors each; `is_whole` [rows]: which ones to search furthest."""
         with self._lock.reading():
             vectors = self._held.vectors
             total = len(vectors)
             if not total or not len(rows):
-                return _Hits(*_NO_HITS, 0.0, 0.0, is_estimate=False, is_all=True)
+                return Hits(*_NO_HITS, 0.0, 0.0, is_estimate=False, is_all=True)
             similarities, ids = vectors.search(rows, min(k, total), is_whole)
-            return _Hits(
+            return Hits(
                 similarities,
                 ids,
                 vectors.max_error,
@@ -286,54 +262,6 @@ class FaissIndex:
                 is_estimate=vectors.lists is not None,
                 is_all=k >= total,
             )
-
-    def _neighbours(self, queries: Vectors, told: _Hits, limit: int, min_similarity: float) -> list[Neighbour]:
-        """The neighbours of one picture; `told` is what the index said first."""
-        # A content has at most MAX_VIEWS views, so this many vectors hold `limit` contents if that many are near.
-        enough = limit * MAX_VIEWS + _OVER_FETCH
-        k = min(_FIRST_FETCH, enough)
-        hits: list[tuple[Similarities, Int64s]] = []
-        found: list[Neighbour] = []
-        rows, is_whole = queries, np.arange(len(queries)) == 0
-        while len(rows) and told.ids.size:
-            floor = min_similarity - told.max_error
-            is_near = (told.ids >= 0) & (told.similarities >= floor)
-            hits.append((told.similarities[is_near], told.ids[is_near]))
-            # Rows that may have more, though none above what they showed last.
-            is_cut = (told.similarities[:, -1] >= min_similarity - told.order_error) & (not told.is_all)
-            best = _best_by_content(hits)
-            unseen = told.similarities[is_cut, -1].max(initial=-1.0) + (0.0 if told.is_estimate else told.order_error)
-            if k >= enough or not is_cut.any() or (len(best[1]) >= limit and best[1][limit - 1] > unseen):
-                found = self._rescored(queries, best, told, limit, min_similarity)
-                if len(found) >= limit:
-                    break
-            rows, is_whole = rows[is_cut], is_whole[is_cut]
-            k = max(4 * k, enough)
-            told = self._ask(rows, is_whole, k)
-        return found
-
-    def _rescored(
-        self,
-        queries: Vectors,
-        candidates: tuple[Int64s, Similarities],
-        told: _Hits,
-        limit: int,
-        min_similarity: float,
-    ) -> list[Neighbour]:
-        """The candidates with their true similarities, as many as the answer can depend on."""
-        contents, rough = candidates
-        nearest, looked_at = Nearest(limit, min_similarity), 0
-        for start in range(0, len(contents), _RESCORE_CHUNK):
-            if nearest.is_full and rough[start] + told.order_error < nearest.least:
-                break
-            chunk: list[ContentId] = contents[start : start + _RESCORE_CHUNK].tolist()
-            loaded = [(c, v) for c, v in zip(chunk, self._load(chunk), strict=True) if v is not None]
-            looked_at += len(loaded)
-            similarities = best_similarities(queries, [rows for _, rows in loaded])
-            brings_any = nearest.take(np.array([content for content, _ in loaded], dtype=np.int64), similarities)
-            if told.is_estimate and loaded and not brings_any and looked_at >= limit:
-                break
-        return nearest.neighbours()
 
 
 def _portions(rows: Sequence[Vectors], most: int) -> Iterator[list[Vectors]]:
@@ -355,13 +283,3 @@ def lists_for(vectors: int) -> int:
 
 def _chunks(contents: Sequence[ContentId], size: int) -> Iterator[Sequence[ContentId]]:
     return (contents[start : start + size] for start in range(0, len(contents), size))
-
-
-def _best_by_content(hits: Sequence[tuple[Similarities, Int64s]]) -> tuple[Int64s, Similarities]:
-    """The contents among hits (similarities and ids), each once, with their best rough similarity, best first."""
-    rough = np.concatenate([similarities for similarities, _ in hits])
-    contents = np.concatenate([ids for _, ids in hits]) // MAX_VIEWS
-    order = np.lexsort((contents, -rough))
-    contents, rough = contents[order], rough[order]
-    first = np.sort(np.unique(contents, return_index=True)[1])
-    return contents[first], rough[first]

@@ -18,13 +18,24 @@ from dedupd.index.views import Int64s
 Similarities = npt.NDArray[np.float32]  # float32 [contents], -1 … 1
 
 
-def best_similarities(queries: Vectors, stored: Sequence[Vectors]) -> Similarities:
-    """The best cosine between any query row and any view of each content, float32 [len(stored)]."""
-    if not stored or not len(queries):
-        return np.full(len(stored), -1, dtype=np.float32)
-    best_of_view = (np.concatenate(stored) @ queries.T).max(axis=1)
-    starts = np.cumsum([0, *(len(views) for views in stored[:-1])])
-    return np.clip(np.maximum.reduceat(best_of_view, starts), -1, 1)  # rounding may give 1.0000001
+def best_similarities(queries: Sequence[Vectors], stored: Sequence[Sequence[Vectors]]) -> list[Similarities]:
+    """For each picture's query rows [q, dim] and its contents' views: the best cosine between any row and any view.
+
+    Returns:
+        One array [contents] a picture. Pictures compared together get what each gets alone.
+    """
+    views = [rows for some in stored for rows in some]
+    if not views:
+        return [np.empty(0, dtype=np.float32) for _ in queries]
+    rows = np.concatenate(views)
+    starts = np.cumsum([0, *map(len, views)])
+    ends = np.cumsum([len(some) for some in stored])
+    best_of_view = np.empty(len(rows), dtype=np.float32)
+    for query, end, some in zip(queries, ends.tolist(), stored, strict=True):
+        own = slice(starts[end - len(some)], starts[end])
+        best_of_view[own] = (rows[own] @ query.T).max(axis=1, initial=-1)
+    best = np.clip(np.maximum.reduceat(best_of_view, starts[:-1]), -1, 1)  # rounding may give 1.0000001
+    return np.split(best, ends[:-1])
 
 
 class Nearest:

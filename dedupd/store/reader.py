@@ -7,6 +7,7 @@ cache of directory names, which a hash names for ever.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence as ManyOf
 from itertools import islice
 
 import lmdb
@@ -233,6 +234,13 @@ class LmdbView(VerdictsView, GenerationsView):
         table, key = self._tables.vectors, keys.content_key(content)
         body = self._body(table, key)
         return None if body is None else frame.vectors_from(table.name, key, body)
+
+    def stored_vectors_of(self, contents: ManyOf[ContentId]) -> list[Vectors | None]:
+        """What `stored_vectors` says of each of these; cheaper than one after the other."""
+        table = self._tables.vectors
+        rows = [(key, self._body(table, key)) for key in map(keys.content_key, contents)]
+        found = frame.vectors_from_each(table.name, [(key, body) for key, body in rows if body is not None])
+        return [None if body is None else next(found) for _, body in rows]
 
     def all_vectors(self) -> Iterator[tuple[ContentId, Vectors]]:
         """The vectors of LINKED contents, in the order of ids."""

@@ -1335,6 +1335,13 @@ def test_an_index_reads_the_vectors_of_what_is_linked(shelf: LmdbShelf | MemoryS
             assert stored.dtype == np.float32
             assert np.array_equal(stored, rows)
             np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-3)  # the store keeps 16 bits
+        together = view.stored_vectors_of([ContentId(3), ContentId(2), ContentId(1), ContentId(3)])
+        assert together[1] is None
+        for content, rows in zip((3, 1, 3), together[:1] + together[2:], strict=True):
+            assert rows is not None
+            assert rows.dtype == np.float32
+            assert np.array_equal(rows, vectors[ContentId(content)])
+        assert view.stored_vectors_of([]) == []
 
 
 def test_an_index_catches_up_from_the_log_as_far_as_it_reaches(shelf: LmdbShelf | MemoryShelf) -> None:

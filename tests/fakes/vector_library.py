@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence as Contents
 from contextlib import contextmanager
 from itertools import takewhile
 
@@ -69,6 +70,9 @@ class VectorView:
 
     def stored_vectors(self, content: ContentId) -> Vectors | None:
         return self.library.linked.get(content)
+
+    def stored_vectors_of(self, contents: Contents[ContentId]) -> list[Vectors | None]:
+        return [self.library.linked.get(content) for content in contents]
 
     def all_vectors(self) -> Iterator[tuple[ContentId, Vectors]]:
         return iter(self.library.linked.items())

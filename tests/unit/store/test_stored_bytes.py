@@ -336,6 +336,18 @@ def test_a_record_that_no_version_wrote_is_damage_not_a_crash() -> None:
     for body in (b"", bytes(6), frame.vectors_body(VECTORS, 1)[:-1]):
         with pytest.raises(frame.DamagedRecordError):
             frame.vectors_from("vectors", CONTENT_KEY, body)
+        good = (EDGE_KEY, frame.vectors_body(VECTORS, 1))
+        with pytest.raises(frame.DamagedRecordError, match=CONTENT_KEY.hex()):
+            list(frame.vectors_from_each("vectors", [good, (CONTENT_KEY, body)]))
+
+
+def test_vectors_of_several_lengths_are_read_together() -> None:
+    written = [VECTORS, np.eye(3, 5, dtype=np.float32), VECTORS[:1] * 0.5]
+    rows = [(CONTENT_KEY, frame.vectors_body(vectors, model)) for model, vectors in enumerate(written)]
+    for read, vectors in zip(frame.vectors_from_each("vectors", rows), written, strict=True):
+        assert read.dtype == np.float32
+        np.testing.assert_array_equal(read, vectors)
+    assert list(frame.vectors_from_each("vectors", [])) == []
 
 
 def test_text_that_is_no_utf8_is_kept_readable() -> None:
