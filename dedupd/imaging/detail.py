@@ -35,8 +35,8 @@ class Bands(NamedTuple):
         return max(0.0, self.errors[0] - (1 - min(self.gains[0], 1 / self.gains[0]))) if self.errors else 0.0
 
 
-def compare_bands(x: Floats, y: Floats, valid: Mask) -> Bands:
-    """Compare each octave of two lumas, float32 [h, w].
+def compare_bands(x: Floats, y: Floats, valid: Mask, *, with_lows: bool) -> Bands:
+    """Compare each octave of two lumas, float32 [h, w]; without `with_lows`, which cost a third, these are empty.
 
     One gain an octave is taken out first: a global blur or sharpening is no disagreement, a local one (focus) is.
     """
@@ -57,7 +57,8 @@ def compare_bands(x: Floats, y: Floats, valid: Mask) -> Bands:
         errors.append(1 - (shared + floor) / (float(np.sqrt(power_x * power_y)) + floor))
         gain = float(np.sqrt((power_x + floor) / (power_y + floor)))
         gains.append(1 / gain)
-        lows.append(_worst_window(band_x, band_y * np.float32(np.clip(gain, 0.25, 4.0)), weight))
+        if with_lows:
+            lows.append(_worst_window(band_x, band_y * np.float32(np.clip(gain, 0.25, 4.0)), weight))
         x, y = np.asarray(coarse_x, np.float32), np.asarray(coarse_y, np.float32)
         weight = np.ascontiguousarray(weight[::2, ::2])
     return Bands(tuple(errors), tuple(lows), tuple(gains))

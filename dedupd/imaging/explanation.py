@@ -150,7 +150,7 @@ def filtered(found: Explained) -> Explained:
     radius = min(FILTER_SIGMAS_PX, key=lambda s: cv2.norm(cv2.GaussianBlur(sharp, (0, 0), s), blunt, cv2.NORM_L1))
     blurred = cv2.GaussianBlur(found.y if blunt_is_x else found.x, (0, 0), radius)
     changed.append((not blunt_is_x, np.asarray(blurred, np.float32)))
-    best, gains = found, compare_bands(x, y, found.valid).gains
+    best, gains = found, compare_bands(x, y, found.valid, with_lows=False).gains
     for is_x, colour in changed:
         pair = (colour, found.y) if is_x else (found.x, colour)
         after = _explained(

@@ -18,7 +18,7 @@ from dedupd.imaging.common_frame import CommonFrame, make_common_frame, refine
 from dedupd.imaging.evidence import aligned
 from dedupd.imaging.grain import grain_correlation
 from dedupd.imaging.prepared_side import BoxPx, Doubles, PreparedSide
-from dedupd.imaging.residual import measure
+from dedupd.imaging.residual import measure_locally
 
 MAX_SIDE_PX = 1200  # long side of the shared part when local change is looked for: 13 MB as floats
 SAME_NOISE = 0.3  # correlation of grain from which two frames lie well enough as they do
@@ -56,7 +56,7 @@ def look_closely(a: PreparedSide, full_a: Pixels, b: PreparedSide, full_b: Pixel
 def _seen(
     placed: _Placed, full_first: Pixels, full_second: Pixels, evidence: Evidence, *, a_is_second: bool
 ) -> Evidence:
-    residual = measure(placed.frame)
+    residual = measure_locally(placed.frame)
     found = replace(
         evidence,
         fine_px=min(placed.frame.valid.shape),

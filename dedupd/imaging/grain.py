@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dedupd.core.arrays import Pixels
 from dedupd.imaging.alignment import compose, invert
 from dedupd.imaging.prepared_side import Doubles, Floats
+
+_Luma = npt.NDArray[np.uint8]  # [height, width]
 
 TILE_PX = 96  # of grain that spreads over 3 px: the correlation of one tile is known to 0.03
 MAX_TILES = 32
@@ -42,12 +45,13 @@ def grain_correlation(a: Pixels, b: Pixels, b_to_a: Doubles) -> float | None:
         b_to_a: [2, 3], maps b's pixels onto a's, pixel centres at integer coordinates; right to SHIFT_PX.
     """
     a_is_coarser = abs(np.linalg.det(b_to_a[:, :2])) <= 1
-    coarser, finer, to_coarser = (a, b, b_to_a) if a_is_coarser else (b, a, invert(b_to_a))
+    to_coarser = b_to_a if a_is_coarser else invert(b_to_a)
+    coarser, finer = (_luma(picture) for picture in ((a, b) if a_is_coarser else (b, a)))
     found: list[float] = []
     back = invert(to_coarser)
     is_still = np.allclose(to_coarser, _NOT_MOVED, rtol=0, atol=1e-6)  # saved again in its own size, as most copies
     for left, top in _calm_tiles(coarser)[:MAX_TRIED]:
-        grain = _grain(_luma(coarser[top : top + TILE_PX, left : left + TILE_PX]))
+        grain = _grain(coarser[top : top + TILE_PX, left : left + TILE_PX])
         levels = _spread(grain)
         if levels < GRAINY_LEVELS:
             continue
@@ -65,10 +69,9 @@ def _is_alike(levels: float, other_levels: float) -> bool:
     return low >= GRAINY_LEVELS and high <= SAME_GRAIN_RATIO * low
 
 
-def _calm_tiles(picture: Pixels) -> list[tuple[int, int]]:
+def _calm_tiles(grey: _Luma) -> list[tuple[int, int]]:
     """Left and top of the tiles with the least structure in which noise is not clipped, the calmest first."""
     side = TILE_PX // 4
-    grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
     quarter = np.asarray(cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.float32)
     rows, columns = quarter.shape[0] // side, quarter.shape[1] // side
     if not rows or not columns:
@@ -81,19 +84,19 @@ def _calm_tiles(picture: Pixels) -> list[tuple[int, int]]:
     return [(int(i % columns) * TILE_PX, int(i // columns) * TILE_PX) for i in order]
 
 
-def _luma(colour: Pixels) -> Floats:
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_RGB2GRAY), np.float32)
+def _luma(colour: Pixels) -> _Luma:
+    return np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY))
 
 
-def _tile(picture: Pixels, left: int, top: int) -> Floats | None:
-    """The luma of a tile; None at the picture's rim."""
-    last = min(picture.shape[0] - top, picture.shape[1] - left)
+def _tile(grey: _Luma, left: int, top: int) -> _Luma | None:
+    """A tile; None at the picture's rim."""
+    last = min(grey.shape[0] - top, grey.shape[1] - left)
     is_inside = min(left, top) >= RIM_PX and last >= TILE_PX + RIM_PX
-    return _luma(picture[top : top + TILE_PX, left : left + TILE_PX]) if is_inside else None
+    return grey[top : top + TILE_PX, left : left + TILE_PX] if is_inside else None
 
 
-def _moved_tile(finer: Pixels, to_coarser: Doubles, back: Doubles, left: int, top: int) -> Floats | None:
-    """The finer picture's luma where a tile of the coarser lies, in the coarser's pixels; None at its rim."""
+def _moved_tile(finer: _Luma, to_coarser: Doubles, back: Doubles, left: int, top: int) -> Floats | None:
+    """The finer picture where a tile of the coarser lies, in the coarser's pixels; None at its rim."""
     near, far = -RIM_PX, TILE_PX + RIM_PX
     corners = np.array([[left + x, top + y] for x in (near, far) for y in (near, far)], np.float64)
     source = corners @ back[:, :2].T + back[:, 2]
@@ -101,7 +104,7 @@ def _moved_tile(finer: Pixels, to_coarser: Doubles, back: Doubles, left: int, to
     x1, y1 = (int(v) + 1 for v in np.ceil(source.max(axis=0)))
     if x0 < 0 or y0 < 0 or x1 > finer.shape[1] or y1 > finer.shape[0]:
         return None
-    part = _luma(finer[y0:y1, x0:x1])
+    part = np.asarray(finer[y0:y1, x0:x1], np.float32)
     into_tile = compose(_shift(-left, -top), compose(to_coarser, _shift(x0, y0)))
     shrink = float(np.sqrt(abs(np.linalg.det(into_tile[:, :2]))))
     if shrink < 0.9:
@@ -137,5 +140,6 @@ def _spread(grain: Floats) -> float:
     return float(cv2.meanStdDev(grain)[1][0, 0])
 
 
-def _grain(luma: Floats) -> Floats:
+def _grain(tile: _Luma | Floats) -> Floats:
+    luma = np.asarray(tile, np.float32)
     return luma - np.asarray(cv2.GaussianBlur(luma, (0, 0), GRAIN_SIGMA_PX), np.float32)

@@ -23,19 +23,13 @@ LOOK_FOR_OVERLAY = 0.8  # excess from which added text is looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Residual:
-    """How two aligned pictures differ; as in `records.Evidence`. Boxes are in pixels of the common frame."""
+class LocalResidual:
+    """Where two aligned pictures differ. Boxes are in pixels of the common frame."""
 
-    similarity: float
-    low: float
-    textured_windows: int
     regions: Regions
     area_px: int  # of the overlap
-    tone_change: float
     bands: Bands  # gains: the frame's moved picture over its reference
-    chroma_gain: float  # likewise
     overlay: Overlay | None
-    overlay_is_on_moved: bool
 
     @property
     def boxes(self) -> tuple[BoxPx, ...]:
@@ -43,28 +37,56 @@ class Residual:
         return ((self.overlay.boxes if self.overlay else ()) + self.regions.boxes)[:8]
 
 
+@dataclass(frozen=True, slots=True)
+class Residual(LocalResidual):
+    """How two aligned pictures differ; as in `records.Evidence`."""
+
+    similarity: float
+    low: float
+    textured_windows: int
+    tone_change: float
+    chroma_gain: float  # the frame's moved picture over its reference
+    overlay_is_on_moved: bool
+
+
 def measure(frame: CommonFrame) -> Residual:
     """Measure the residual of an aligned pair."""
-    start = explain(frame)
-    found, overlay = _best_account(start)
+    found, overlay = _best_account(explain(frame))
     x, y = grey(found.x), grey(found.y)
     low, support = _low_agreement(x, y, found.valid)
-    bands = compare_bands(x, y, found.valid)
-    gains = bands.gains if found.filter_gains is None else found.filter_gains
-    if not found.y_is_moved:
-        gains = tuple(1 / g for g in gains)
     return Residual(
+        regions=found.regions,
+        area_px=_area_px(found),
+        bands=_bands(found, x, y, with_lows=True),
+        overlay=overlay,
         similarity=_agreement(x, y, found.valid),
         low=low,
         textured_windows=support,
-        regions=found.regions,
-        area_px=max(1, int(np.count_nonzero(found.valid))),
         tone_change=found.tone_change,
-        bands=bands._replace(gains=gains),
         chroma_gain=_chroma_gain(frame),
-        overlay=overlay,
         overlay_is_on_moved=overlay is not None and overlay.is_on_y == found.y_is_moved,
     )
+
+
+def measure_locally(frame: CommonFrame) -> LocalResidual:
+    """The part of `measure` that a look at full pictures asks for, at three quarters of the cost; `lows` are empty."""
+    found, overlay = _best_account(explain(frame))
+    return LocalResidual(
+        regions=found.regions,
+        area_px=_area_px(found),
+        bands=_bands(found, grey(found.x), grey(found.y), with_lows=False),
+        overlay=overlay,
+    )
+
+
+def _area_px(found: Explained) -> int:
+    return max(1, int(np.count_nonzero(found.valid)))
+
+
+def _bands(found: Explained, x: Floats, y: Floats, *, with_lows: bool) -> Bands:
+    bands = compare_bands(x, y, found.valid, with_lows=with_lows)
+    gains = bands.gains if found.filter_gains is None else found.filter_gains
+    return bands._replace(gains=gains if found.y_is_moved else tuple(1 / g for g in gains))
 
 
 def _best_account(found: Explained) -> tuple[Explained, Overlay | None]:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from properties.transformations import blurred, coloured, greyed, sharpened, toned
 from unit.imaging_evidence.made_pictures import PHOTOS, frame_of, photo, residual_of, saved, side
 
 from dedupd.core.arrays import Pixels
 from dedupd.imaging.evidence import compare_images
 from dedupd.imaging.explanation import Explained, explain, filtered
+from dedupd.imaging.residual import measure, measure_locally
 from dedupd.imaging.tone import curves_between, is_same_tone, mix_between
 
 Change = Callable[[Image.Image], Image.Image]
@@ -188,3 +189,21 @@ def test_saturation_is_told_by_the_chroma_gain_and_detail_by_the_others(name: st
     found = compare_images(side(photo(name)), side(saved(of(coloured, 0.5, 1.0)(photo(name)), 92)))
     assert found.chroma_gain == pytest.approx(0.5, abs=0.06)
     assert found.band_gains == pytest.approx([1.0] * 4, abs=0.06)
+
+
+@pytest.mark.parametrize("changed", ["as it was", "grey", "much blurred", "sharpened", "written on"])
+def test_the_short_measure_says_the_same_of_what_it_says(changed: str):
+    image = photo("chelsea")
+    other = {**TONES, **FILTERS, "as it was": saved, "written on": written_on}[changed](image)
+    for pair in ((image, other), (other, image)):
+        frame = frame_of(*pair)
+        full, short = measure(frame), measure_locally(frame)
+        assert short.bands == full.bands._replace(lows=())
+        assert full.bands.lows
+        assert (short.regions, short.area_px, short.boxes) == (full.regions, full.area_px, full.boxes)
+
+
+def written_on(image: Image.Image) -> Image.Image:
+    copy = image.copy()
+    ImageDraw.Draw(copy).text((20, 20), "KITTEN 2019", "white", ImageFont.load_default(48))
+    return copy
