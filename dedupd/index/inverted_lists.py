@@ -27,7 +27,7 @@ from dedupd.index.views import Int64s
 # docs/decisions/0024 and 0028: measured on a million made pictures.
 TRAINING_POINTS_PER_LIST = 40  # FAISS warns below 39; more did not raise recall
 _ROUNDS = 6  # of k-means
-_PROBES = 32  # lists that a search looks into
+_PROBES = 24  # lists that a search looks into
 _FAR_PROBES = 256  # at least, for a row that decides more often than the others
 _FAR_SHARE = 3 / 16  # of the lists, for such a row
 _SEARCH_CORES = 2  # more were not tried

@@ -307,12 +307,12 @@ def test_rows_that_look_far_and_rows_that_do_not_keep_their_places():
         assert set(found.tolist()) == set(ids[place].tolist())
 
 
-@pytest.mark.parametrize("lists", [1, 2, 3, 30, 40, 64])
+@pytest.mark.parametrize("lists", [1, 2, 3, 24, 30, 64])
 def test_few_lists_are_all_looked_into(lists):
     rows = np.concatenate(list(vectors_of(range(1, 501)).values()))
     index = trained_lists(rows, lists)
     index.add(np.arange(len(rows), dtype=np.int64), rows)
-    for is_far in (True, False)[: 2 if lists <= 32 else 1]:
+    for is_far in (True, False)[: 2 if lists <= 24 else 1]:
         _, ids = index.search(rows[:3], len(rows), np.full(3, is_far))
         assert (np.sort(ids, axis=1) == np.arange(len(rows))).all()
 
@@ -323,7 +323,7 @@ def test_the_first_row_of_each_picture_is_searched_furthest():
     assert shelf.index.kind == "ivf64-pq16x4"
     one, other = shelf.stored[ContentId(1)], shelf.stored[ContentId(2)]
     for found in shelf.index.search([one, np.concatenate([one, other]), one], limit=1_100, min_similarity=-1):
-        assert len(found) == 1_100  # 64 lists are all looked into, where other rows look into 32
+        assert len(found) == 1_100  # 64 lists are all looked into, where other rows look into 24
 
 
 @pytest.mark.parametrize(
