@@ -84,9 +84,8 @@ def measure(count: int, copies: int, directory: Path) -> Result:
     later: dict[ContentId, Vectors] = {}  # what is inserted at the end; the file holds the rest
 
     def load(contents: Sequence[ContentId]) -> list[Vectors | None]:
-        if later and any(content in later for content in contents):
-            return [later[c] if c in later else library.load([c])[0] for c in contents]
-        return library.load(contents)
+        of_library = iter(library.load([content for content in contents if content not in later]))
+        return [later[content] if content in later else next(of_library) for content in contents]
 
     gc.collect()
     before_mb = memory_mb("RssAnon")
