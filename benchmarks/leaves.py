@@ -1,4 +1,4 @@
-"""Small pictures by the thousand, each unlike the others: dead leaves, as many as a benchmark of growth needs.
+"""Pictures by the thousand, each unlike the others: dead leaves, as many as a benchmark of growth needs.
 
 Shapes of random size fall on each other until the ground is covered. With sizes that follow a power law such pictures
 have the spectrum, edges and occlusions of photographs (Lee, Mumford and Huang, "Occlusion models for natural images",
@@ -25,18 +25,20 @@ SUBJECT_PX, SUBJECT_SPREAD = (15.0, 55.0), 0.12  # what the picture is of: as la
 SKY = 0.45  # how much lighter the top is at most: most photographs have their light above
 CUBE = 2.0  # the density of a leaf's size r falls as r ** -(CUBE + 1): 2 keeps the spectrum at every scale
 NOISE_LEVELS = 3.0
-QUALITY = 88
+QUALITY, LARGE_QUALITY = 88, 85  # large ones so that 100,000 of 1600 × 1200 are 21 GB
 COPY_SHARE, COPY_QUALITY = 0.75, 70  # a planted copy: smaller and saved again, as a messenger does
 
 
-def leaves(number: int) -> Pixels:
-    """Picture `number`: uint8 [height, width, 3], one in three upright, the others lying."""
+def leaves(number: int, long_px: int = LONG_PX) -> Pixels:
+    """Picture `number`: uint8 [height, width, 3], one in three upright, the others lying; the same in any size."""
     rng = np.random.default_rng((number, 2001))
-    width, height = (SHORT_PX, LONG_PX) if number % 3 == 0 else (LONG_PX, SHORT_PX)
+    scale, short_px = long_px / LONG_PX, short_side_px(long_px)
+    width, height = (short_px, long_px) if number % 3 == 0 else (long_px, short_px)
     palette = rng.uniform(0, 255, (3, 3)) * rng.uniform(0.3, 1.0)
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = palette[0]
-    for place, radius in enumerate((rng.uniform(*SUBJECT_PX), *_sizes(rng))):
+    for place, size in enumerate((rng.uniform(*SUBJECT_PX), *_sizes(rng))):
+        radius = size * scale
         colour = palette[rng.integers(3)] + rng.normal(0, 35, 3)
         spot = rng.normal(0.5, SUBJECT_SPREAD, 2) if place == 0 else rng.uniform(-0.1, 1.1, 2)
         centre = (int(spot[0] * width), int(spot[1] * height))
@@ -51,6 +53,16 @@ def leaves(number: int) -> Pixels:
     light = cv2.resize(grid.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     noise = rng.standard_normal((height, width, 1), np.float32) * NOISE_LEVELS
     return np.clip(canvas * light[:, :, None] + noise, 0, 255).astype(np.uint8)
+
+
+def quality_of(long_px: int) -> int:
+    """The JPEG quality that pictures of this size are saved with."""
+    return QUALITY if long_px <= LONG_PX else LARGE_QUALITY
+
+
+def short_side_px(long_px: int) -> int:
+    """The shorter side of a picture that has this longer one."""
+    return round(long_px * SHORT_PX / LONG_PX)
 
 
 def _sizes(rng: np.random.Generator) -> list[float]:

@@ -16,6 +16,14 @@ def test_a_picture_is_the_same_each_time_and_unlike_the_next() -> None:
     assert np.abs(small[0] - small[1]).mean() > 10
 
 
+def test_a_large_picture_shows_the_same_leaves() -> None:
+    large = leaves.leaves(7, 1600)
+    assert sorted(large.shape) == [3, 1200, 1600]
+    small = leaves.leaves(7)
+    reduced = cv2.resize(large, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(reduced.astype(float) - small).mean() < 6
+
+
 def test_one_in_a_hundred_is_a_copy() -> None:
     assert sum(is_copy(number) for number in range(1000)) == 1000 // COPY_EVERY
 
