@@ -170,12 +170,16 @@ class Describe(Stage):
             self._on_crash(self.name, error)
 
     def _gather(self) -> list[Done]:
-        """Finished reads: a full batch, or what there is after a short wait; arrivals do not wait for company."""
+        """Finished reads: a full batch, or what there is after a short wait; arrivals do not wait for company.
+
+        Nor does anything while no more reads are under way.
+        """
         batch: list[Done] = []
         deadline = self._clock.monotonic_s() + _BATCH_WAIT_S
         while len(batch) < _BATCH_FILES:
             hurry = any(done.work.origin is Origin.ARRIVAL for done in batch)
-            left = 0.0 if hurry else deadline - self._clock.monotonic_s()
+            is_last = bool(batch) and not self._reading
+            left = 0.0 if hurry or is_last else deadline - self._clock.monotonic_s()
             try:
                 done = self._results.get(timeout=left) if left > 0 else self._results.get_nowait()
             except queue.Empty:

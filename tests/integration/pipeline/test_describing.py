@@ -23,6 +23,26 @@ def test_a_picture_that_kills_its_decoder_is_set_aside_not_read_for_ever(bench):
     assert set_aside(bench) == [("bomb.jpg", ProblemCode.DECODER_DIED)]
 
 
+def test_what_is_read_last_waits_for_no_company(bench, monkeypatch):
+    bench.write("last.jpg", "scene")
+    bench.scan()
+    waits = []
+    own = bench.describe._results
+
+    class Watched:
+        get_nowait = own.get_nowait
+        put = own.put
+
+        def get(self, timeout):
+            waits.append(bench.describe._reading)
+            return own.get(timeout=timeout)
+
+    monkeypatch.setattr(bench.describe, "_results", Watched())
+    bench.describe._step()
+    assert bench.known() == {"last.jpg": "indexed"}
+    assert 0 not in waits
+
+
 def test_files_are_read_once_workers_can_be_started_again(bench):
     for number in range(20):
         bench.write(f"{number}.jpg", f"scene{number}")
