@@ -116,6 +116,14 @@ class ImageReader(Protocol):
     def decode_preview(self, preview: bytes, *, priority: Priority) -> Future[Pixels | Problem]:
         """The small image that a preview is of, as `DecodedImage.small` was but for the JPEG's loss."""
 
+    def glance(
+        self, previews: Sequence_[bytes], pairs: Sequence_[tuple[int, int]], *, priority: Priority
+    ) -> Future[tuple[bool, ...] | Problem]:
+        """For each pair, by the places of its two among the previews: whether `compare` could find it alike.
+
+        Costs a small part of `compare`. Of those that do not pay `compare` would say NOTHING_FOUND.
+        """
+
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """A second look at a candidate pair."""
 

@@ -243,6 +243,11 @@ class Evidence:
     fine_foreign: float = 0.0  # 0 … 2, finest octave of the full pictures: error that a loss in one does not explain
 
 
+NOTHING_FOUND = Evidence(
+    method="none", similarity=0.0, geometry=None, residual_low=0.0, worst_region=1.0, motion_px=0.0, tone_change=0.0
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
     """A verified pair of contents: the truth that groups are derived from. Always a < b."""

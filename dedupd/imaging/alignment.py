@@ -23,6 +23,8 @@ from dedupd.imaging.prepared_side import (
 
 Mask = npt.NDArray[np.bool_]
 
+_MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, [0, 7, 6, 5, 4, 3, 2, 1]].ravel()  # see `mirrored_descriptors`
+
 MIN_BLOCK_CORRELATION = 0.70  # whole frames less alike than this are not worth a refinement
 MAX_FRAME_HYPOTHESES = 2
 RATIO = 0.86  # nearest to second nearest SIFT distance (notes; Lowe's 0.8 loses a third of the small crops)
@@ -142,8 +144,8 @@ def agree_at_a_glance(a: Keypoints, b: Keypoints) -> bool:
     for mirror in (False, True):
         source, target = _matched(a, b, GLANCE_PLACES, mirror=mirror)
         if len(source):
-            _, inside = _similarity(source, target, GLANCE_ERROR_PX, GLANCE_ROUNDS)
-            if _places(target[inside]) >= GLANCE_PLACES:
+            _, inside = similarity_map(source, target, GLANCE_ERROR_PX, GLANCE_ROUNDS)
+            if places(target[inside]) >= GLANCE_PLACES:
                 return True
     return False
 
@@ -152,11 +154,11 @@ def _match(a: Keypoints, b: Keypoints, *, mirror: bool) -> Alignment | None:
     source, target = _matched(a, b, MIN_INLIERS, mirror=mirror)
     if not len(source):
         return None
-    m, inside = _similarity(source, target, RANSAC_ERROR_PX, RANSAC_ROUNDS)
+    m, inside = similarity_map(source, target, RANSAC_ERROR_PX, RANSAC_ROUNDS)
     if m is None:
         return None
     scale = float(np.sqrt(abs(np.linalg.det(m[:, :2]))))
-    if _places(target[inside]) < MIN_INLIERS or not MIN_SCALE <= scale <= MAX_SCALE:
+    if places(target[inside]) < MIN_INLIERS or not MIN_SCALE <= scale <= MAX_SCALE:
         return None
     m[:, :2] *= _flip(mirror=mirror)
     return Alignment(m, int(inside.sum()), "features")
@@ -167,7 +169,7 @@ def _matched(a: Keypoints, b: Keypoints, least: int, *, mirror: bool) -> tuple[F
     nothing = np.zeros((0, 2), np.float32)
     if min(len(a.points), len(b.points)) < least:
         return nothing, nothing
-    descriptors = _mirrored(b.descriptors) if mirror else b.descriptors
+    descriptors = mirrored_descriptors(b.descriptors) if mirror else b.descriptors
     pairs = _mutual(a.descriptors @ descriptors.T)
     if len(pairs) < least:
         return nothing, nothing
@@ -178,7 +180,7 @@ def _flip(*, mirror: bool) -> Floats:
     return np.array([-1.0 if mirror else 1.0, 1.0], np.float32)
 
 
-def _similarity(source: Floats, target: Floats, error_px: float, rounds: int) -> tuple[Doubles | None, Mask]:
+def similarity_map(source: Floats, target: Floats, error_px: float, rounds: int) -> tuple[Doubles | None, Mask]:
     """The similarity map that most matches agree on, and which; None when too few do."""
     found, mask = cv2.estimateAffinePartial2D(
         source, target, method=cv2.RANSAC, ransacReprojThreshold=error_px, maxIters=rounds, confidence=0.995
@@ -189,19 +191,18 @@ def _similarity(source: Floats, target: Floats, error_px: float, rounds: int) ->
     return np.array(found, np.float64), inside
 
 
-def _places(points: Floats) -> int:
+def places(points: Floats) -> int:
     """How many places matches are at: many of one spot (a repeated logo, one corner) support nothing."""
     return len(np.unique((points / RANSAC_ERROR_PX).round(), axis=0))
 
 
-def _mirrored(descriptors: Floats) -> Floats:
+def mirrored_descriptors(descriptors: Floats) -> Floats:
     """The descriptors that the mirrored picture would have.
 
     SIFT's 4 × 4 × 8 bins are relative to the keypoint's direction; mirroring reverses the rows across it and the sense
     of the gradient angles.
     """
-    bins = descriptors.reshape(-1, 4, 4, 8)[:, ::-1]
-    return np.ascontiguousarray(bins[:, :, :, [0, 7, 6, 5, 4, 3, 2, 1]]).reshape(-1, 128)
+    return descriptors[:, _MIRRORED]
 
 
 def _mutual(similarity: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from enum import Enum, auto
@@ -29,6 +29,7 @@ from dedupd.imaging.jobs import (
     CompareFullyJob,
     CompareJob,
     DecodePreviewJob,
+    GlanceJob,
     IllustrateJob,
     Job,
     PixelDigestJob,
@@ -122,6 +123,12 @@ class DecodePool:
     def decode_preview(self, preview: bytes, *, priority: Priority) -> Future[Pixels | Problem]:
         """See the port. The answer is read-only."""
         return self._submit(DecodePreviewJob(preview), priority)
+
+    def glance(
+        self, previews: Sequence[bytes], pairs: Sequence[tuple[int, int]], *, priority: Priority
+    ) -> Future[tuple[bool, ...] | Problem]:
+        """See the port."""
+        return self._submit(GlanceJob(previews, pairs), priority)
 
     def compare(self, a: EvidenceSide, b: EvidenceSide, *, priority: Priority) -> Future[Evidence | Problem]:
         """See the port."""
@@ -324,6 +331,8 @@ class DecodePool:
                 self.decoded_total += answer.image is not None and not isinstance(answer.image, Problem)
             elif isinstance(answer, Evidence):
                 self.compared_total += 1
+            elif isinstance(answer, tuple):
+                self.compared_total += answer.count(False)  # the others are compared
 
 
 class _Slot:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dedupd.core.arrays import Pixels
-from dedupd.core.records import Box, Evidence, Geometry
+from dedupd.core.records import NOTHING_FOUND, Box, Evidence, Geometry
 from dedupd.imaging.alignment import (
     Alignment,
     frame_hypotheses,
@@ -26,10 +26,6 @@ from dedupd.imaging.residual import Residual, measure
 
 GOOD_STRUCTURE = 0.90  # agreement from which no other hypothesis needs to be tried (copies reach 0.9 … 1)
 HOPELESS_STRUCTURE = 0.35  # below it the alignment is chance (unrelated pairs: 0 … 0.3)
-
-NOTHING_FOUND = Evidence(
-    method="none", similarity=0.0, geometry=None, residual_low=0.0, worst_region=1.0, motion_px=0.0, tone_change=0.0
-)
 
 
 def prepare(small: Pixels, width_px: int, height_px: int) -> PreparedSide:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -22,6 +22,7 @@ from dedupd.core.records import DIGEST_BYTES, Evidence, Problem, ProblemCode
 from dedupd.imaging import wire
 from dedupd.imaging.limits import RENDER_SIDE_PX, UnreadableImageError
 from dedupd.imaging.opening import check_regular, open_regular
+from dedupd.imaging.preview_segment import body_in
 from dedupd.imaging.worker_process import WorkerDiedError, WorkerProcess
 
 _Answer = TypeVar("_Answer")
@@ -154,6 +155,23 @@ class DecodePreviewJob(Job[Pixels]):
         match worker.ask(self._request):
             case wire.Rendered(pixels, width, height):
                 return _small(pixels, width, height)
+            case wire.Failed(code, detail):
+                return problem(code, detail)
+            case _:
+                raise WorkerDiedError("an answer to another question")
+
+
+class GlanceJob(Job[tuple[bool, ...]]):
+    """Tell of pairs of previews whether to compare them."""
+
+    def __init__(self, previews: Sequence[bytes], pairs: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self._request = wire.Glance(tuple(body_in(preview) or b"" for preview in previews), tuple(pairs))
+
+    def attempt(self, worker: WorkerProcess) -> tuple[bool, ...] | Problem:
+        match worker.ask(self._request):
+            case wire.Glanced(answers) if len(answers) == len(self._request.pairs):
+                return answers
             case wire.Failed(code, detail):
                 return problem(code, detail)
             case _:

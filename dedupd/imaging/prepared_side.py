@@ -24,6 +24,7 @@ DETECT_SIDE_PX = 288  # long side at which keypoints are looked for: half the co
 MIN_DETECT_SIDE_PX = 200  # smaller pictures are enlarged before keypoints are looked for
 GLANCE_SIDE_PX = 144  # long side at which keypoints are looked for at a glance: a third of the cost of 288
 MAX_GLANCE_KEYPOINTS = 128  # a picture has about a hundred at that size
+MAX_ENLARGED = 8.0  # times, before keypoints are looked for
 MAX_TRIM = 0.42  # never take more than this share off one side (notes: pillar boxes of portrait screenshots)
 FLAT_RANGE_LEVELS = 25  # a line this even, 0 … 255, may be border
 SAME_BORDER_LEVELS = 10  # and within this of the outermost line
@@ -41,7 +42,7 @@ class Keypoints:
 
 
 def is_tiny(small_width_px: int, small_height_px: int) -> bool:
-    """Whether a small image is too small to have keypoints at a glance."""
+    """Whether a small image is smaller than a glance looks at it."""
     return max(small_width_px, small_height_px) < GLANCE_SIDE_PX
 
 
@@ -115,12 +116,12 @@ class PreparedSide:
         while min(height, width) * factor < MIN_DETECT_SIDE_PX and max(height, width) * factor < DETECT_SIDE_PX:
             factor *= 2
         factor = min(factor, max(DETECT_SIDE_PX / max(height, width), MIN_DETECT_SIDE_PX / min(height, width)))
-        return _detected(self.luma, min(factor, 2.0**3), MAX_KEYPOINTS)
+        return _detected(self.luma, min(factor, MAX_ENLARGED), MAX_KEYPOINTS)
 
     @cached_property
     def glance(self) -> Keypoints:
         """The coarser of them, for telling cheaply that two pictures have nothing in common."""
-        return _detected(self.luma, min(1.0, GLANCE_SIDE_PX / max(self.luma.shape)), MAX_GLANCE_KEYPOINTS)
+        return _detected(self.luma, min(GLANCE_SIDE_PX / max(self.luma.shape), MAX_ENLARGED), MAX_GLANCE_KEYPOINTS)
 
 
 def _detected(luma: Floats, factor: float, most: int) -> Keypoints:

@@ -58,6 +58,13 @@ class Side(msgspec.Struct, frozen=True):
     height_px: int
 
 
+class Glance(msgspec.Struct, frozen=True, tag="glance"):
+    """Compare pairs of some pictures' sketches; answered by Glanced or Failed."""
+
+    sketches: tuple[bytes, ...]  # packed; empty where there is none
+    pairs: tuple[tuple[int, int], ...]  # by their places among the sketches
+
+
 class Compare(msgspec.Struct, frozen=True, tag="compare"):
     """Compare two previews; answered by Compared or Failed."""
 
@@ -147,6 +154,12 @@ class PixelsDigested(msgspec.Struct, frozen=True, tag="pixels-digested"):
     digest: bytes
 
 
+class Glanced(msgspec.Struct, frozen=True, tag="glanced"):
+    """Ends a Glance: for each pair whether a look at it pays."""
+
+    may_be_alike: tuple[bool, ...]
+
+
 class Compared(msgspec.Struct, frozen=True, tag="compared"):
     """Ends a Compare or a CompareFully."""
 
@@ -166,8 +179,32 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     detail: str
 
 
-Request = Setup | Read | Verdict | DigestPixels | DecodePreview | Compare | CompareFully | Second | Render | Illustrate
-Reply = Ready | Digested | Described | Skipped | PixelsDigested | AwaitingSecond | Compared | Rendered | Shown | Failed
+Request = (
+    Setup
+    | Read
+    | Verdict
+    | DigestPixels
+    | DecodePreview
+    | Glance
+    | Compare
+    | CompareFully
+    | Second
+    | Render
+    | Illustrate
+)
+Reply = (
+    Ready
+    | Digested
+    | Described
+    | Skipped
+    | PixelsDigested
+    | AwaitingSecond
+    | Glanced
+    | Compared
+    | Rendered
+    | Shown
+    | Failed
+)
 
 request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)

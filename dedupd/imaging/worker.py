@@ -22,20 +22,21 @@ import numpy as np
 import numpy.ma  # numpy loads it at the first median; a confined worker could not
 
 from dedupd.core.arrays import Pixels
-from dedupd.core.records import FileStat, ProblemCode
+from dedupd.core.records import NOTHING_FOUND, FileStat, ProblemCode
 from dedupd.imaging import wire
 from dedupd.imaging.confinement import confine
 from dedupd.imaging.decode import decode, decode_preview
 from dedupd.imaging.digest import content_digest, pixel_digest
-from dedupd.imaging.evidence import NOTHING_FOUND, compare_images, prepare
+from dedupd.imaging.evidence import compare_images, prepare
 from dedupd.imaging.examine import examine
 from dedupd.imaging.fine_look import look_closely
 from dedupd.imaging.full_picture import decode_full
+from dedupd.imaging.glance import may_be_alike, pairs_worth_a_look
 from dedupd.imaging.limits import MIB, DecodeLimits, UnreadableImageError
 from dedupd.imaging.picture import prepare_decoders
 from dedupd.imaging.prepared_side import PreparedSide
 from dedupd.imaging.render import render
-from dedupd.imaging.sketch import may_be_alike, sketch_in
+from dedupd.imaging.sketch import sketch_in, unpack
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
 _OOM_SCORE_ADJ = 800  # the kernel takes a decoder before anything that matters
@@ -135,6 +136,8 @@ class Worker:
         match request:
             case wire.DecodePreview():
                 return _rendered(decode_preview(request.preview))
+            case wire.Glance():
+                return wire.Glanced(tuple(pairs_worth_a_look([unpack(s) for s in request.sketches], request.pairs)))
             case wire.Compare():
                 return self._compare(request)
             case wire.Illustrate():
@@ -167,7 +170,7 @@ class Worker:
 
     def _compare(self, request: wire.Compare) -> wire.Reply:
         a, b = sketch_in(request.a.preview), sketch_in(request.b.preview)
-        if a is not None and b is not None and not may_be_alike(a, b):
+        if a is not None and b is not None and not may_be_alike(b, [a])[0]:
             return wire.Compared(NOTHING_FOUND)
         return wire.Compared(compare_images(self._prepared(request.a), self._prepared(request.b)))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from dedupd.core.bundle import is_raw_pair
@@ -22,8 +22,9 @@ from dedupd.core.ports import (
     Priority,
     ReadFile,
 )
-from dedupd.core.records import ContentId, ContentRecord, Edge, Evidence, Problem, Relation, RootId
+from dedupd.core.records import NOTHING_FOUND, ContentId, ContentRecord, Edge, Evidence, Problem, Relation, RootId
 from dedupd.core.relation import VERIFIER_TAG, decide
+from dedupd.pipeline.asked import Asked, GaveUpError, promising_pairs
 from dedupd.pipeline.candidates import Pair
 from dedupd.pipeline.facts import present_files
 from dedupd.pipeline.full_look import FullLook, Looked
@@ -37,8 +38,6 @@ _PIXEL_CHECK_SIMILARITY = 0.98
 _FILES_TRIED = 8  # of a content, until one of them can be read
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "GIF", "WEBP"})
 
-_LOOK_UP_S = 0.02  # how long a look goes on before it is asked whether to give up
-
 _EQUAL_BY_DIGEST = Evidence(
     method="digest",
     similarity=1.0,
@@ -48,10 +47,6 @@ _EQUAL_BY_DIGEST = Evidence(
     motion_px=0.0,
     tone_change=0.0,
 )
-
-
-class GaveUpError(Exception):
-    """A look was given up because something more urgent came; nothing came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +86,39 @@ class Comparer:
         Raises:
             GaveUpError: `gives_up` said so; what the pool has not begun is taken back.
         """
-        asked = _Asked(gives_up)
+        asked = Asked(gives_up)
         try:
             return self._verified(pairs, priority, asked)
         except GaveUpError:
             asked.cancel()
             raise
 
-    def _verified(self, pairs: Iterable[Pair], priority: Priority, asked: _Asked) -> Verified:
+    def _verified(self, pairs: Iterable[Pair], priority: Priority, asked: Asked) -> Verified:
         with self._library.view() as view:
             records, todo = self._load(view, pairs)
         edges: list[Edge] = []
-        started: list[tuple[Pair, tuple[EvidenceSide, EvidenceSide], Future[Evidence | Problem]]] = []
+        readable: list[Pair] = []
+        sides: dict[ContentId, EvidenceSide] = {}
         for pair in todo:
             a, b = records[pair[0]], records[pair[1]]
             if a.image_digest is not None and a.image_digest == b.image_digest:
                 edges.append(self._edge(a, b, _EQUAL_BY_DIGEST))
                 continue
-            side_a, side_b = self.side(a), self.side(b)
-            if side_a is not None and side_b is not None:
-                future = asked.remember(self._reader.compare(side_a, side_b, priority=priority))
-                started.append((pair, (side_a, side_b), future))
+            sides.update({c.id: side for c in (a, b) if c.id not in sides and (side := self.side(c)) is not None})
+            if a.id in sides and b.id in sides:
+                readable.append(pair)
             else:
                 _log.warning("compare.unreadable a=%d b=%d", *pair)
+        promising = promising_pairs(self._reader, readable, sides, priority, asked)
+        edges += [self._edge(records[a], records[b], NOTHING_FOUND) for a, b in readable if (a, b) not in promising]
+        started: list[tuple[Pair, tuple[EvidenceSide, EvidenceSide], Future[Evidence | Problem]]] = []
+        for pair in readable:
+            if pair in promising:
+                both = sides[pair[0]], sides[pair[1]]
+                started.append((pair, both, asked.remember(self._reader.compare(*both, priority=priority))))
         digested: dict[ContentId, ContentRecord] = {}
         seen: list[tuple[ContentRecord, ContentRecord, Edge, Future[Evidence | Problem] | None]] = []
-        for pair, sides, future in started:
+        for pair, both, future in started:
             evidence = asked.answer(future)
             if isinstance(evidence, Problem):
                 _log.warning("compare.failed a=%d b=%d code=%s detail=%r", *pair, evidence.code.value, evidence.detail)
@@ -129,7 +131,7 @@ class Comparer:
                 edge = self._edge(a, b, evidence)
             look = None
             if self._full_look.pays(a, b, edge):
-                first, second = (Looked(c, s, self.path_of(c.id)) for c, s in zip((a, b), sides, strict=True))
+                first, second = (Looked(c, s, self.path_of(c.id)) for c, s in zip((a, b), both, strict=True))
                 look = self._full_look.begin(first, second, edge, priority)
                 look = asked.remember(look) if look is not None else None
             seen.append((a, b, edge, look))
@@ -137,7 +139,7 @@ class Comparer:
             edge if look is None else self._full_look.concluded(a, b, edge, asked.answer(look))
             for a, b, edge, look in seen
         ]
-        self._rates.count(compared=len(started), now_s=self._clock.monotonic_s())
+        self._rates.count(compared=len(readable), now_s=self._clock.monotonic_s())
         return Verified(
             edges=tuple(e for e in edges if e.relation is not Relation.DIFFERENT),
             digested=tuple(digested.values()),
@@ -274,30 +276,6 @@ class Comparer:
             files = view.some_files_of(content, _FILES_TRIED)
         roots = self._root_paths()
         return [roots[file.path.root] + b"/" + file.path.relative() for file in files if file.path.root in roots]
-
-
-class _Asked:
-    """What was asked of the pool for one call, so that it can be given up."""
-
-    def __init__(self, gives_up: Callable[[], bool]) -> None:
-        self._gives_up = gives_up
-        self._futures: list[Future[Evidence | Problem]] = []
-
-    def remember(self, future: Future[Evidence | Problem]) -> Future[Evidence | Problem]:
-        self._futures.append(future)
-        return future
-
-    def answer(self, future: Future[Evidence | Problem]) -> Evidence | Problem:
-        """Wait for one; GaveUpError when it should be waited for no longer."""
-        while True:
-            if self._gives_up():
-                raise GaveUpError
-            if wait((future,), timeout=_LOOK_UP_S).done:
-                return future.result()
-
-    def cancel(self) -> None:
-        for future in self._futures:
-            future.cancel()
 
 
 def _may_have_equal_pixels(a: ContentRecord, b: ContentRecord, edge: Edge) -> bool:

@@ -19,8 +19,9 @@ from dedupd.core.arrays import Vectors
 from dedupd.core.errors import RetryError
 from dedupd.core.ports import Descriptor, Library, LibraryTransaction, LibraryView, Model, Priority, VectorIndex
 from dedupd.core.records import ContentId, Edge
+from dedupd.pipeline.asked import GaveUpError
 from dedupd.pipeline.candidates import Pair, candidate_pairs, pair_of
-from dedupd.pipeline.compare import Comparer, GaveUpError, Verified
+from dedupd.pipeline.compare import Comparer, Verified
 from dedupd.pipeline.facts import Newcomer
 from dedupd.pipeline.group_book import GroupBook
 from dedupd.pipeline.stage import Clock, OnCrash, Stage

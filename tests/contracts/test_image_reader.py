@@ -26,7 +26,7 @@ import skimage.data
 from fakes.bench import PlayedReader
 from fakes.bench import encoded as played
 from fakes.image_reader import PICTURE, PrefixReader
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from dedupd.core.errors import RetryError
 from dedupd.core.illustration import Illustrated, SheetFormat, SheetWords
@@ -43,6 +43,7 @@ from dedupd.core.ports import (
 from dedupd.core.records import ContentId, Evidence, Problem, ProblemCode
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.limits import DecodeLimits
+from dedupd.imaging.preview_segment import detached
 
 SOON_S = 0.2
 LIMIT_S = 30.0
@@ -225,6 +226,18 @@ def test_compare_tells_a_copy_from_another_picture(reader: DecodePool, tmp_path:
     assert isinstance(copy, Evidence)
     assert isinstance(stranger, Evidence)
     assert copy.similarity > 0.9 > stranger.similarity
+
+
+def test_a_glance_tells_which_pairs_to_compare(reader: DecodePool, tmp_path: Path) -> None:
+    pictures = (PHOTO, ImageOps.mirror(PHOTO), Image.fromarray(skimage.data.coffee()))
+    previews = [image_of(read(reader, written(tmp_path, encoded(p, "JPEG")))).preview for p in pictures]
+    pairs = [(0, 1), (0, 2), (1, 2), (2, 2)]
+    before = reader.compared_total
+    assert reader.glance(previews, pairs, priority=Priority.EVIDENCE).result(LIMIT_S) == (True, False, False, True)
+    assert reader.compared_total == before + 2, "the others are counted when they are compared"
+    assert reader.glance(previews, [], priority=Priority.EVIDENCE).result(LIMIT_S) == ()
+    unmarked = [detached(preview) for preview in previews]
+    assert reader.glance(unmarked, pairs, priority=Priority.EVIDENCE).result(LIMIT_S) == (True,) * 4
 
 
 def test_compare_answers_a_broken_preview_with_a_problem(reader: DecodePool) -> None:
@@ -717,7 +730,7 @@ def pool_kit(reader: DecodePool) -> Kit:
 
 @pytest.fixture
 def played_kit() -> Kit:
-    """The pipeline's reader: `read`, `compare` and `compare_fully`."""
+    """The pipeline's reader: `read`, `glance`, `compare` and `compare_fully`."""
     return Kit(PlayedReader(), played("beach"), played("beach", "again"), played("wood"))
 
 
@@ -790,6 +803,17 @@ def test_every_reader_of_files_tells_a_copy_from_another_picture(file_kit: Kit, 
     assert isinstance(stranger, Evidence)
     assert copy.geometry is not None
     assert copy.similarity > 0.85 > stranger.similarity
+
+
+def test_every_reader_of_files_says_at_a_glance_that_a_copy_may_be_one(file_kit: Kit, tmp_path: Path) -> None:
+    previews = [
+        image_of(read(file_kit.reader, written(tmp_path, data))).preview
+        for data in (file_kit.picture, file_kit.again, file_kit.other)
+    ]
+    answers = file_kit.reader.glance(previews, [(0, 1), (2, 0)], priority=Priority.EVIDENCE).result(LIMIT_S)
+    assert isinstance(answers, tuple)
+    assert len(answers) == 2
+    assert answers[0]
 
 
 def test_every_reader_of_files_decodes_the_preview_that_it_made(file_kit: Kit, tmp_path: Path) -> None:

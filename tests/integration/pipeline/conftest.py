@@ -140,6 +140,9 @@ class PlayedReader:
         self.is_failing = False  # no worker can be started
         self.refused = {}  # path → Problem, instead of reading
         self.compare_hook = lambda: None
+        self.glanced = []  # lists of pairs of previews
+        self.glance_problem = None  # what every glance is answered with
+        self.may_be_alike = lambda a, b: True
 
     def read(self, path, *, is_known, priority):
         future = Future()
@@ -219,6 +222,15 @@ class PlayedReader:
         future.set_result(
             _small(parts[1]) if is_played else _problem(ProblemCode.DAMAGED, "the stored preview is broken")
         )
+        return future
+
+    def glance(self, previews, pairs, *, priority):
+        future = Future()
+        if self.is_failing:
+            future.set_exception(RetryError("no decode worker can be started"))
+            return future
+        self.glanced.append([(previews[a], previews[b]) for a, b in pairs])
+        future.set_result(self.glance_problem or tuple(self.may_be_alike(previews[a], previews[b]) for a, b in pairs))
         return future
 
     def compare(self, a, b, *, priority):

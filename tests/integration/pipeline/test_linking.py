@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dedupd.core.events import DuplicateFound
-from dedupd.core.records import DUPLICATE_RELATIONS, Relation
+from dedupd.core.records import DUPLICATE_RELATIONS, Problem, ProblemCode, Relation
 from dedupd.daemon.build import Engine
 from dedupd.index.catch_up import OpenedIndex, open_index, stored_vectors_of
 from dedupd.index.exact_index import ExactIndex
@@ -49,6 +49,36 @@ def test_every_pair_of_a_batch_is_looked_at_once_and_told_by_the_later_one(bench
     assert len(bench.told()) == len(set(bench.told())) == 3
     bench.settle_all()
     assert len(bench.reader.compared) == 6
+
+
+def test_pairs_without_hope_at_a_glance_get_no_look(bench):
+    bench.reader.may_be_alike = lambda a, b: not (b"|2.jpg" in a or b"|2.jpg" in b)
+    for number in range(4):
+        bench.write(f"{number}.jpg", "beach", f"{number}.jpg")
+    bench.settle_all()
+    assert len(bench.reader.compared) == 3
+    assert sum(map(len, bench.reader.glanced)) == 6, "many at once"
+    assert len(bench.edges()) == 3
+    assert not any(contents(bench, "2.jpg")[0] in edge for edge in bench.edges())
+
+
+def test_a_glance_that_fails_gives_up_no_pair(bench):
+    bench.reader.glance_problem = Problem(
+        code=ProblemCode.DECODER_DIED, detail="it died on it twice", at_ns=0, retry_at_ns=None
+    )
+    for number in range(3):
+        bench.write(f"{number}.jpg", "beach", str(number))
+    bench.settle_all()
+    assert bench.reader.glanced
+    assert len(bench.reader.compared) == len(bench.edges()) == 3
+
+
+def test_a_single_pair_is_looked_at_without_a_glance(bench):
+    for number in range(2):
+        bench.write(f"{number}.jpg", "beach", str(number))
+    bench.settle_all()
+    assert len(bench.reader.compared) == 1
+    assert not bench.reader.glanced
 
 
 def test_pictures_that_come_one_by_one_make_a_star_although_the_index_only_shows_a_chain(make_bench):

@@ -12,6 +12,7 @@ import skimage.data
 import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFont
 
+from dedupd.core.arrays import Pixels
 from dedupd.core.records import ContentId, ContentRecord, ContentStage, Evidence
 from dedupd.core.relation import Verdict, decide
 from dedupd.imaging.common_frame import CommonFrame
@@ -20,6 +21,7 @@ from dedupd.imaging.evidence import aligned, compare_images, prepare
 from dedupd.imaging.limits import DecodeLimits
 from dedupd.imaging.prepared_side import PreparedSide
 from dedupd.imaging.residual import Residual, measure
+from dedupd.imaging.sketch import Sketch, pack, sketch_of, unpack
 
 SMALL_PX = 384
 PHOTOS = ("astronaut", "chelsea", "coffee", "china", "flower")
@@ -31,6 +33,21 @@ def photo(name: str) -> Image.Image:
     if name in ("china", "flower"):
         return Image.fromarray(sklearn.datasets.load_sample_image(f"{name}.jpg"))
     return Image.fromarray(getattr(skimage.data, name)())
+
+
+def small_pixels(picture: Image.Image) -> Pixels:
+    """What is made of a decoded picture, uint8 [h, w, 3]."""
+    picture = picture.convert("RGB")
+    picture.thumbnail((SMALL_PX, SMALL_PX))
+    return np.asarray(picture)
+
+
+def sketched(picture: Image.Image) -> Sketch:
+    """Its sketch as it is after being stored."""
+    pixels = small_pixels(picture)
+    sketch = unpack(pack(sketch_of(prepare(pixels, pixels.shape[1], pixels.shape[0]))))
+    assert sketch is not None
+    return sketch
 
 
 def saved(image: Image.Image, quality: int = 85, form: str = "JPEG") -> Image.Image:
