@@ -5,10 +5,7 @@ Owns the child process and the pool's end of its socket. One thread asks at a ti
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
-import sys
 from collections.abc import Callable
 
 import msgspec
@@ -16,20 +13,10 @@ import msgspec
 from dedupd.core.errors import RetryError
 from dedupd.imaging import wire
 from dedupd.imaging.limits import DecodeLimits
+from dedupd.imaging.spawn import Spawned, spawn
 
 _START_S = 60.0  # importing numpy, OpenCV and Pillow takes 0.4 s of CPU, on a cold disk of a busy NAS many times that
 _REAP_S = 2.0  # a killed process that hangs in the kernel (dead network mount) is left to the next reaping
-
-# Workers see nothing else of the environment: it may hold a password for an alert channel.
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-_SET = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "1",  # each arena would take 64 MiB of the address space limit
-    "PILLOW_BLOCKS_MAX": "8",  # keep Pillow's 16 MiB blocks: giving them back costs page faults on each picture
-    "MALLOC_TRIM_THRESHOLD_": "67108864",  # the same for everything else, 64 MiB kept at most
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-}
 
 
 class WorkerDiedError(Exception):
@@ -43,26 +30,22 @@ class WorkerTimeoutError(Exception):
 class WorkerProcess:
     """A running worker. Made in its constructor, which returns once the worker is ready."""
 
-    def __init__(self, limits: DecodeLimits, on_spawned: Callable[[WorkerProcess], None] = lambda _: None) -> None:
-        """Start it; `on_spawned` gets it when there is a process to kill, long before it is ready."""
+    def __init__(
+        self,
+        limits: DecodeLimits,
+        on_spawned: Callable[[WorkerProcess], None] = lambda _: None,
+        spawned: Spawned | None = None,
+    ) -> None:
+        """Start it, or take the one that was `spawned` before.
+
+        `on_spawned` gets it when there is a process to kill, long before it is ready.
+        """
         self.jobs = 0
         self.unconfined: tuple[str, ...] = ()  # what the kernel could not take from it
         self._limits = limits
-        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SET
         try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "dedupd.imaging.worker", str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    env=environment,
-                    cwd="/",
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # Ctrl-C in a terminal goes to the parent, which decides
-                )
+            self._process, self._sock = spawned or spawn()
         except OSError as error:
-            self._sock.close()
             raise RetryError(f"no decode worker could be started: {error}; free memory or processes") from error
         try:
             on_spawned(self)
