@@ -26,21 +26,20 @@ def test_a_picture_that_kills_its_decoder_is_set_aside_not_read_for_ever(bench):
 def test_what_is_read_last_waits_for_no_company(bench, monkeypatch):
     bench.write("last.jpg", "scene")
     bench.scan()
-    waits = []
-    own = bench.describe._results
+    results, waits = bench.describe._results, []
 
     class Watched:
-        get_nowait = own.get_nowait
-        put = own.put
+        get_nowait, put = results.get_nowait, results.put
 
         def get(self, timeout):
             waits.append(bench.describe._reading)
-            return own.get(timeout=timeout)
+            return results.get(timeout=timeout)
 
     monkeypatch.setattr(bench.describe, "_results", Watched())
+    monkeypatch.setattr(bench.describe, "_clock", bench.clock)  # it stands
     bench.describe._step()
     assert bench.known() == {"last.jpg": "indexed"}
-    assert 0 not in waits
+    assert waits == [1], "reads under way at each wait"
 
 
 def test_files_are_read_once_workers_can_be_started_again(bench):
