@@ -32,6 +32,7 @@ from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.decoder_versions import decoder_versions
 from dedupd.imaging.limits import MIB, DecodeLimits
+from dedupd.imaging.spawn import Spawned
 from dedupd.index.catch_up import OpenedIndex, fill_index, generation_vectors_of, open_index, save_snapshot
 from dedupd.index.faiss_index import FaissIndex
 from dedupd.pipeline.compare import Comparer
@@ -108,7 +109,6 @@ class Engine:
         self.intake.scan(None)
         self.generations.start()
         self.memory.start()
-        self.reader.expect()
 
     def forget(self, contents: list[ContentId]) -> None:
         """Have every stage forget contents that were removed from the store."""
@@ -169,6 +169,7 @@ def build_engine(
     make_embedder: MakeEmbedder | None = None,
     *,
     is_awaited: bool = False,
+    started: Sequence[Spawned] = (),
     fill_later_from: int = _FILL_LATER_FROM,
 ) -> Engine:
     """Make every part of the engine; nothing runs yet but the decode workers' threads.
@@ -180,6 +181,7 @@ def build_engine(
         on_crash: told when a stage ends by an error.
         make_embedder: makes the models beside the built-in descriptor; None: from disk, on the devices at hand.
         is_awaited: whether somebody waits for the end: then nothing holds the backlog up.
+        started: decode workers that are on their way already; the others are started when they are needed.
         fill_later_from: contents from which an index that must be made anew is filled while questions are answered.
 
     Raises:
@@ -225,7 +227,8 @@ def build_engine(
         workers,
         limits=_limits(settings.decode, is_awaited=is_awaited),
         rest_after_s=settings.decode.rest_after_s,
-        starts_warm=is_awaited,  # a daemon that starts again has most often nothing to read
+        starts_warm=False,  # who starts again has most often nothing to read
+        started=started,
         has_urgent=not is_awaited,  # nothing arrives in a scan that somebody waits for
     )
     roots = RootBook(library=library, lister=lister, clock=clock, stat_of=stat_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from dedupd.daemon.log import set_up_logging
 from dedupd.daemon.models_options import EPILOG as MODELS_EPILOG
 from dedupd.daemon.models_options import add_models_commands
 from dedupd.daemon.scan_options import add_scan_options, clean_up_asked, settings_for_scan
+from dedupd.imaging.spawn import Spawned, spawn
 from dedupd.protocol.paths import socket_path_for, state_dir_for
 from dedupd.settings.further_models import models_directory
 from dedupd.settings.load import find_config, load_settings, resolve_roots
@@ -191,9 +193,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _scan(arguments: argparse.Namespace) -> int:
+    set_up_logging(arguments.log_level or "warning")
+    settings = settings_for_scan(arguments, _settings(arguments))
+    state_dir = _state_dir(arguments, settings)
+    started = _first_workers(settings, state_dir)  # they load their libraries while this process loads its own
     from dedupd.daemon.one_shot import InterruptedScanError, ScanOptions, report_format, run_scan  # noqa: PLC0415
 
-    set_up_logging(arguments.log_level or "warning")
     if arguments.report is not None:
         try:
             report_format(arguments.report)
@@ -201,16 +206,16 @@ def _scan(arguments: argparse.Namespace) -> int:
             raise ConfigError(
                 f"{arguments.report}: a report ends in .html, .json or .csv. Choose one of them."
             ) from None
-    settings = settings_for_scan(arguments, _settings(arguments))
     options = ScanOptions(
         settings=settings,
         roots=tuple(resolve_roots(arguments.folders)),
-        state_dir=_state_dir(arguments, settings),
+        state_dir=state_dir,
         report=arguments.report,
         as_json=arguments.json,
         is_quiet=arguments.quiet or arguments.json,
         show_problems=arguments.problems,
         clean_up=clean_up_asked(arguments),
+        started=started,
     )
     try:
         end = run_scan(options)
@@ -218,6 +223,14 @@ def _scan(arguments: argparse.Namespace) -> int:
         print("dedupd: interrupted. What was done is kept; the same command goes on from there.", file=sys.stderr)
         return 130
     return 1 if end is not None and (end.conflicts or end.failed or end.stopped) else 0
+
+
+def _first_workers(settings: Settings, state_dir: Path) -> tuple[Spawned, ...]:
+    """Decode workers for a first scan, already started; none for a later one, which may find nothing to read."""
+    with contextlib.suppress(OSError):
+        if not state_dir.is_dir() or not any(state_dir.iterdir()):
+            return tuple(spawn() for _ in range(settings.decode.workers or len(os.sched_getaffinity(0))))
+    return ()
 
 
 def _actor(arguments: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from dedupd.daemon.crash_box import CrashBox
 from dedupd.daemon.no_changes import NoChanges
 from dedupd.daemon.reports import EngineReports
 from dedupd.daemon.tidying import tidy
+from dedupd.imaging.spawn import Spawned
 from dedupd.reporting.render import ReportFormat, render, write_atomically
 from dedupd.settings.schema import Settings
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from dedupd.daemon.scan_clean_up import ScanCleanUp
     from dedupd.daemon.scan_display import ScanDisplay
 
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.1  # while it is shown how far the scan is; that takes a millisecond
+_LOOK_QUIETLY_EVERY_S = 0.02
 _SETTLE_WRITE_S = 2.0  # nobody waits ten seconds for a scan: a file written in the last two is left to settle
 
 
@@ -47,6 +49,7 @@ class ScanOptions:
     is_quiet: bool
     show_problems: bool
     clean_up: ScanCleanUp | None = None  # None: nothing is planned
+    started: tuple[Spawned, ...] = ()  # decode workers that are on their way already
 
 
 class InterruptedScanError(Exception):
@@ -67,7 +70,14 @@ def run_scan(options: ScanOptions) -> RunEnd | None:
     )
     settings = msgspec.structs.replace(options.settings, watch=watch)
     wants_stop = _stop_on_signals()
-    engine = build_engine(settings, options.state_dir, lambda _ignore: NoChanges(), crashes.report, is_awaited=True)
+    engine = build_engine(
+        settings,
+        options.state_dir,
+        lambda _ignore: NoChanges(),
+        crashes.report,
+        is_awaited=True,
+        started=options.started,
+    )
     try:
         control = DaemonControl(engine)
         began_s = time.monotonic()
@@ -114,7 +124,7 @@ def _wait(
     wants_stop: Callable[[], bool],
 ) -> None:
     """Until nothing is left to do, twice in a row: between two stages a moment may look like the end."""
-    quiet_looks = 0
+    quiet_looks, wait_s = 0, _LOOK_QUIETLY_EVERY_S if display is None else _LOOK_EVERY_S
     with display or nullcontext():
         while quiet_looks < 2:
             if wants_stop():
@@ -122,7 +132,7 @@ def _wait(
             if crashes.rung.is_set():
                 crashes.raise_first()
             quiet_looks = quiet_looks + 1 if _looks_done(engine, control, display) else 0
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(wait_s)
 
 
 # What prints loads rich, a twentieth of a second that a quiet scan does without.

@@ -147,6 +147,7 @@ class Service:
         schedule = make_schedule(engine, clean_up, self._crashes.report)
         alerts.start()
         engine.start(self._options.roots)
+        engine.reader.expect()
         server.start()
         schedule.start()
         gc.freeze()  # what start-up made stays; collections need not look at it again

@@ -38,6 +38,7 @@ from dedupd.imaging.jobs import (
     problem,
 )
 from dedupd.imaging.limits import DecodeLimits, UnreadableImageError
+from dedupd.imaging.spawn import Spawned
 from dedupd.imaging.worker_process import WorkerDiedError, WorkerProcess, WorkerTimeoutError
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class DecodePool:
         starts_warm: whether all are started at once; else when they are needed.
         has_urgent: whether there is one more worker, in nobody's way otherwise, for what has arrived and for
             questions: with the niceness of the daemon itself, and never busy with a backlog's picture.
+        started: workers that are on their way already, at most as many as there may be.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class DecodePool:
         rest_after_s: float = math.inf,
         starts_warm: bool = True,
         has_urgent: bool = False,
+        started: Sequence[Spawned] = (),
     ) -> None:
         self._limits = limits
         self._rest_after_s = rest_after_s
@@ -97,7 +100,10 @@ class DecodePool:
         self.compared_total = 0  # pairs compared
         self.died_total = 0  # workers that died on a job
         self.timeout_total = 0  # jobs that took too long
-        self._slots = [_Slot(limits, number, is_up=starts_warm) for number in range(workers)]
+        self._slots = [
+            _Slot(limits, number, is_up=starts_warm or number < len(started), spawned=spawned)
+            for number, spawned in zip(range(workers), itertools.chain(started, itertools.repeat(None)), strict=False)
+        ]
         self._usual = workers
         if has_urgent:
             self._slots.append(_Slot(replace(limits, nice=0), workers, is_up=False, least=Priority.ARRIVAL))
@@ -339,13 +345,20 @@ class _Slot:
     """A thread's place for its worker; `stop` and reading `process` are for other threads too."""
 
     def __init__(
-        self, limits: DecodeLimits, number: int, *, is_up: bool, least: Priority = Priority.BACKGROUND
+        self,
+        limits: DecodeLimits,
+        number: int,
+        *,
+        is_up: bool,
+        least: Priority = Priority.BACKGROUND,
+        spawned: Spawned | None = None,
     ) -> None:
         self._limits = limits
         self.least = least  # the least urgent work that it takes
         self.is_urgent = least < Priority.BACKGROUND
         self._stopped = threading.Event()
         self._spawning: WorkerProcess | None = None  # the newest, ready or not
+        self._on_its_way = spawned  # the first one, if it was started before
         self.number = number
         self.is_up = is_up  # has a worker, or is about to start one
         self.is_free = is_up  # and no job
@@ -359,7 +372,8 @@ class _Slot:
             self.discard()
             process = None
         if process is None:
-            process = self.process = WorkerProcess(self._limits, self._spawned)
+            spawned, self._on_its_way = self._on_its_way, None
+            process = self.process = WorkerProcess(self._limits, self._spawned, spawned)
             if self._stopped.is_set():
                 self.discard()
                 raise RetryError("the decode pool is closed")

