@@ -106,7 +106,7 @@ class DecodePool:
         ]
         self._usual = workers
         if has_urgent:
-            self._slots.append(_Slot(replace(limits, nice=0), workers, is_up=False, least=Priority.ARRIVAL))
+            self._slots.append(_Slot(replace(limits, nice=0, threads=2), workers, is_up=False, least=Priority.ARRIVAL))
         self._threads = [
             threading.Thread(target=self._serve, args=(slot,), name=f"decode-{slot.number}", daemon=True)
             for slot in self._slots

@@ -21,6 +21,7 @@ class DecodeLimits:
     address_space_bytes: int = 2048 * MIB  # RLIMIT_AS; libraries take 0.5 GiB of it before the first picture
     open_files: int = 32  # RLIMIT_NOFILE; importing a decoder opens two or three at a time
     nice: int = 10  # added to the parent's niceness
+    threads: int = 1  # 2: two full pictures are decoded at once
     is_confined: bool = True  # False only to measure what confinement costs
     jobs_per_worker: int = 1000  # then a fresh process, against leaks in decoders; a start costs 0.4 s of CPU
 

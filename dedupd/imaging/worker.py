@@ -15,6 +15,8 @@ import signal
 import socket
 import sys
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import cv2
@@ -96,6 +98,7 @@ class Worker:
         self._sock = sock
         self._limits = limits
         self._sides: OrderedDict[int, PreparedSide] = OrderedDict()
+        self._beside = ThreadPoolExecutor(1) if limits.threads > 1 else None
 
     def serve(self) -> None:
         """Take jobs until EOFError says that the pool is gone."""
@@ -175,17 +178,34 @@ class Worker:
         return wire.Compared(compare_images(self._prepared(request.a), self._prepared(request.b)))
 
     def _compare_fully(self, request: wire.CompareFully, fd: int) -> wire.Reply:
-        full_a = decode_full(read_expected(fd, request.digest_a, self._limits), self._limits)
-        wire.send(self._sock, wire.AwaitingSecond())
-        second, fd_b = wire.receive_with_descriptor(self._sock, wire.request_decoder)
-        if fd_b is None or not isinstance(second, wire.Second):
-            raise EOFError  # not a pool of this version
-        try:
-            full_b = decode_full(read_expected(fd_b, request.digest_b, self._limits), self._limits)
-        finally:
-            os.close(fd_b)
+        with self._decoding(fd, request.digest_a) as first:
+            wire.send(self._sock, wire.AwaitingSecond())
+            second, fd_b = wire.receive_with_descriptor(self._sock, wire.request_decoder)
+            if fd_b is None or not isinstance(second, wire.Second):
+                raise EOFError  # not a pool of this version
+            try:
+                full_b = self._full(fd_b, request.digest_b)
+            finally:
+                os.close(fd_b)
+            full_a = first()
         a, b = self._prepared(request.a), self._prepared(request.b)
         return wire.Compared(look_closely(a, full_a, b, full_b, request.evidence))
+
+    @contextlib.contextmanager
+    def _decoding(self, fd: int, digest: bytes) -> Iterator[Callable[[], Pixels]]:
+        """Decode a picture in full, where there may be a second thread beside what else is done; gives what waits for it."""
+        if self._beside is None:
+            pixels = self._full(fd, digest)
+            yield lambda: pixels
+            return
+        future = self._beside.submit(self._full, fd, digest)
+        try:
+            yield future.result
+        finally:
+            wait((future,))  # until then it may read the descriptor
+
+    def _full(self, fd: int, digest: bytes) -> Pixels:
+        return decode_full(read_expected(fd, digest, self._limits), self._limits)
 
     def _render(self, fd: int, digest: bytes) -> wire.Reply:
         return _rendered(render(read_expected(fd, digest, self._limits), self._limits))

@@ -69,6 +69,14 @@ def reader() -> Iterator[DecodePool]:
     pool.close()
 
 
+@pytest.fixture(scope="module")
+def two_threads() -> Iterator[DecodePool]:
+    """A worker as the one for what is urgent is."""
+    pool = DecodePool(1, limits=DecodeLimits(threads=2))
+    yield pool
+    pool.close()
+
+
 @pytest.fixture
 def single() -> Iterator[DecodePool]:
     """A reader with one worker and little patience, for tests that stop or kill it."""
@@ -724,6 +732,15 @@ class Kit:
 
 @pytest.fixture
 def pool_kit(reader: DecodePool) -> Kit:
+    return kit_of(reader)
+
+
+@pytest.fixture
+def threads_kit(two_threads: DecodePool) -> Kit:
+    return kit_of(two_threads)
+
+
+def kit_of(reader: DecodePool) -> Kit:
     other = Image.fromarray(skimage.data.coffee())
     return Kit(reader, encoded(PHOTO, "JPEG", quality=95), encoded(PHOTO, "JPEG", quality=60), encoded(other, "JPEG"))
 
@@ -740,7 +757,7 @@ def prefix_kit() -> Kit:
     return Kit(PrefixReader(), PICTURE + b" one", PICTURE + b" again", PICTURE + b" other")
 
 
-@pytest.fixture(params=["pool_kit", "played_kit"])
+@pytest.fixture(params=["pool_kit", "threads_kit", "played_kit"])
 def file_kit(request: pytest.FixtureRequest) -> Kit:
     return request.getfixturevalue(request.param)
 
@@ -834,6 +851,10 @@ def full_side(reader: ImageReader, path: bytes, source: bytes | int | None = Non
     return FullSide(side=side, source=path if source is None else source, digest=answer.digest)
 
 
+def threads_of(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+
+
 def small_evidence(reader: ImageReader, a: FullSide, b: FullSide) -> Evidence:
     evidence = reader.compare(a.side, b.side, priority=Priority.EVIDENCE).result(LIMIT_S)
     assert isinstance(evidence, Evidence)
@@ -849,6 +870,19 @@ def test_every_reader_of_files_adds_what_full_pictures_show(file_kit: Kit, tmp_p
     assert isinstance(found, Evidence)
     assert found.fine_px > 0
     assert (found.method, found.geometry, found.similarity) == (evidence.method, evidence.geometry, evidence.similarity)
+
+
+def test_two_full_pictures_are_decoded_at_once_and_seen_as_one_after_the_other(
+    reader: DecodePool, two_threads: DecodePool, tmp_path: Path
+) -> None:
+    datas = encoded(PHOTO, "JPEG", quality=95), encoded(PHOTO, "JPEG", quality=60)
+    a, b = (full_side(reader, written(tmp_path, data, name)) for data, name in zip(datas, "ab", strict=True))
+    evidence = small_evidence(reader, a, b)
+    [pid] = two_threads.worker_pids()
+    found = [each.compare_fully(a, b, evidence, priority=Priority.EVIDENCE) for each in (reader, two_threads)]
+    assert found[0].result(LIMIT_S) == found[1].result(LIMIT_S)
+    assert threads_of(pid) == 2
+    assert all(threads_of(each) == 1 for each in reader.worker_pids())
 
 
 @pytest.mark.parametrize("which", [0, 1])
