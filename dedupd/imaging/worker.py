@@ -193,7 +193,7 @@ class Worker:
 
     @contextlib.contextmanager
     def _decoding(self, fd: int, digest: bytes) -> Iterator[Callable[[], Pixels]]:
-        """Decode a picture in full, where there may be a second thread beside what else is done; gives what waits for it."""
+        """Decode a picture in full, beside what else is done where two threads may be; gives what waits for it."""
         if self._beside is None:
             pixels = self._full(fd, digest)
             yield lambda: pixels
