@@ -7,7 +7,7 @@ similarities are estimates that only order candidates. Not thread-safe; knows no
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,7 @@ _NO_LIST = -1  # FAISS passes it over
 _PAGE = 1 << 16  # ids in a page of the table
 
 Codes = npt.NDArray[np.uint8]  # uint8 [vectors, bytes of a code]
+Number = TypeVar("Number", np.int64, np.float32)
 Places = npt.NDArray[np.uint16]
 
 
@@ -62,6 +63,8 @@ class InvertedLists(IdIndex):
         self._far = min(max(_FAR_PROBES, round(_FAR_SHARE * index.nlist)), index.nlist)
         index.nprobe = max(self._near, -(-self._far // 2))  # the width of what `search` hands over
         self._lists = faiss.downcast_InvertedLists(index.invlists)
+        centres = faiss.downcast_index(index.quantizer)
+        self._centres = faiss.rev_swig_ptr(centres.get_xb(), index.nlist * self.dim).reshape(index.nlist, self.dim)
         self._packer = index.get_CodePacker()
         self._list_of = _ListTable()
         self._dead = 0
@@ -129,7 +132,7 @@ class InvertedLists(IdIndex):
         # One call, so that rows share the lists that they have in common. It begins and ends with the rows that look
         # far, each time into half of their lists: of two threads, each gets one half of the rows.
         half = self._index.nprobe
-        far_lists, far_products = self._nearest_lists(far, self._far, 2 * half)
+        far_lists, far_products = self._most_lists(far, self._far, 2 * half)
         lists, products = self._nearest_lists(near, self._near, half)
         similarities, ids = self._index.search_preassigned(
             np.concatenate([far, near, far]),
@@ -183,8 +186,13 @@ class InvertedLists(IdIndex):
     def _nearest_lists(self, rows: Vectors, probes: int, width: int) -> tuple[Int64s, Similarities]:
         """The lists nearest to each row, and its products with their centres: [rows, width], more than there are -1."""
         products, lists = self._index.quantizer.search(rows, probes)
-        beyond = ((0, 0), (0, width - probes))
-        return np.pad(lists, beyond, constant_values=_NO_LIST), np.pad(products, beyond)
+        return _padded(lists, _NO_LIST, width), _padded(products, 0, width)
+
+    def _most_lists(self, rows: Vectors, probes: int, width: int) -> tuple[Int64s, Similarities]:
+        """The same in no order, which takes half the time where many lists are near ones."""
+        products = rows @ self._centres.T
+        lists = np.argpartition(products, self.lists - probes, axis=1)[:, self.lists - probes :]
+        return _padded(lists, _NO_LIST, width), _padded(np.take_along_axis(products, lists, axis=1), 0, width)
 
     def _bury(self, id_: int, number: int) -> bool:
         """Take one id out of its list; whether it was anywhere."""
@@ -223,6 +231,11 @@ class _ListTable:
             if (page := self._pages.get(id_ // _PAGE)) is not None:
                 found[place] = page[id_ % _PAGE]
         return found
+
+
+def _padded(rows: npt.NDArray[Number], value: int, width: int) -> npt.NDArray[Number]:
+    """Rows of up to `width` values, filled up with `value`."""
+    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=value)
 
 
 def trained_lists(sample: Vectors, lists: int) -> InvertedLists:

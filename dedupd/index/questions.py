@@ -24,6 +24,7 @@ LoadVectors = Callable[[Sequence[ContentId]], list[Vectors | None]]  # None: the
 _FIRST_FETCH = 32  # vectors asked for at first: most query rows have fewer near ones, and a long heap costs time
 _OVER_FETCH = 32  # vectors asked for beyond what `limit` needs: rounding may change their order
 _LOADED_AT_ONCE = 512  # contents read from the store, so that each of its views stays short
+_RANKED_AT_FIRST = 256  # hits of a picture brought into order: most need half as many
 _COMPARED_AT_ONCE = 32  # candidates of a picture: few need more, and larger products wake BLAS's threads
 
 
@@ -81,11 +82,12 @@ class _Question:
         self.nearest = nearest  # so far
         self.rows = queries  # that may have more to tell
         self.is_whole: Flags = np.arange(len(queries)) == 0  # [rows]
-        self.contents: Int64s = np.empty(0, dtype=np.int64)  # candidates, the best first
+        self.contents: Int64s = np.empty(0, dtype=np.int64)  # candidates, the best first: as many as were wanted yet
         self.order_error = 0.0
         self.is_estimate = False
         self.looked_at = 0  # candidates that the store had
         self._rough: Similarities = np.empty(0, dtype=np.float32)  # of candidates
+        self._are_more = False
         self._hits: list[tuple[Similarities, Int64s]] = []
         self._unseen = -1.0  # the best similarity that what was not named may have
 
@@ -96,7 +98,7 @@ class _Question:
             return
         is_near = (told.ids >= 0) & (told.similarities >= min_similarity - told.max_error)
         self._hits.append((told.similarities[is_near], told.ids[is_near]))
-        self.contents, self._rough = best_by_content(self._hits)
+        self._rank(_RANKED_AT_FIRST)
         self.order_error, self.is_estimate = told.order_error, told.is_estimate
         last = told.similarities[:, -1]
         is_cut = (last >= min_similarity - told.order_error) & (not told.is_all)
@@ -105,10 +107,24 @@ class _Question:
 
     def has_enough(self, limit: int) -> bool:
         """Whether nothing was left unnamed, or only what is less near than `limit` candidates."""
+        if len(self._rough) < limit and self._are_more:
+            self._rank(None)
         return not len(self.rows) or (len(self._rough) >= limit and float(self._rough[limit - 1]) > self._unseen)
+
+    def _rank(self, most: int | None) -> None:
+        """Bring the best `most` hits into order, or all of them; those in order keep their places."""
+        similarities = np.concatenate([similarities for similarities, _ in self._hits])
+        ids = np.concatenate([ids for _, ids in self._hits])
+        self._are_more = most is not None and len(ids) > most
+        if most is not None and self._are_more:
+            best = similarities >= np.partition(similarities, -most)[-most]
+            similarities, ids = similarities[best], ids[best]
+        self.contents, self._rough = best_by_content(similarities, ids)
 
     def can_gain(self, start: int) -> bool:
         """Whether candidates from `start` on can change the answer."""
+        if start + _COMPARED_AT_ONCE > len(self.contents) and self._are_more:
+            self._rank(None)
         if start >= len(self.contents):
             return False
         return not self.nearest.is_full or float(self._rough[start]) + self.order_error >= self.nearest.least
@@ -148,13 +164,13 @@ def _loaded(load: LoadVectors, contents: Sequence[ContentId]) -> list[Vectors | 
     ]
 
 
-def best_by_content(hits: Sequence[tuple[Similarities, Int64s]]) -> tuple[Int64s, Similarities]:
-    """The contents among hits (similarities and ids), each once, with their best rough similarity, best first."""
-    contents = np.concatenate([ids for _, ids in hits]) // MAX_VIEWS
+def best_by_content(similarities: Similarities, ids: Int64s) -> tuple[Int64s, Similarities]:
+    """The contents among hits, each once, with their best rough similarity, best first."""
+    contents = ids // MAX_VIEWS
     order = np.argsort(contents)
     contents = contents[order]
     firsts = np.flatnonzero(np.diff(contents, prepend=-1))
-    rough = np.concatenate([similarities for similarities, _ in hits])[order]
+    rough = similarities[order]
     best = np.maximum.reduceat(rough, firsts) if len(firsts) else rough
     order = np.argsort(-best, kind="stable")  # of equal ones the older first
     return contents[firsts][order], best[order]

@@ -105,16 +105,20 @@ def test_similarities_found_together_are_those_found_alone():
 
 def test_candidates_stand_in_the_order_of_their_best_view_and_the_older_first():
     rng = np.random.default_rng(5)
-    hits = [
-        (rng.choice(np.float32([0.25, 0.5, 0.75]), 40), rng.integers(4, 80, size=40)),
-        (rng.choice(np.float32([0.5, 0.9]), 10), rng.integers(4, 120, size=10)),
-    ]
+    similarities = rng.choice(np.float32([0.25, 0.5, 0.75, 0.9]), 60)
+    ids = rng.integers(4, 120, size=60)
     best: dict[int, float] = {}
-    for similarities, ids in hits:
-        for similarity, id_ in zip(similarities.tolist(), ids.tolist(), strict=True):
-            best[id_ // 4] = max(best.get(id_ // 4, -1.0), similarity)
-    contents, rough = best_by_content(hits)
+    for similarity, id_ in zip(similarities.tolist(), ids.tolist(), strict=True):
+        best[id_ // 4] = max(best.get(id_ // 4, -1.0), similarity)
+    contents, rough = best_by_content(similarities, ids)
     expected = sorted(best.items(), key=lambda item: (-item[1], item[0]))
     assert list(zip(contents.tolist(), rough.tolist(), strict=True)) == expected
-    nothing = (np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64))
-    assert [len(part) for part in best_by_content([nothing])] == [0, 0]
+    assert [len(part) for part in best_by_content(similarities[:0], ids[:0])] == [0, 0]
+
+
+def test_candidates_beyond_those_ranked_at_first_are_compared_when_the_answer_needs_them():
+    shelf = Shelf(1_500, grown=False)
+    [picture] = shelf.pictures(1)
+    found = shelf.index.search([picture], limit=1_500, min_similarity=-1)[0]
+    assert len({neighbour.content for neighbour in found}) == len(found) == 1_500
+    assert [n.similarity for n in found] == sorted((n.similarity for n in found), reverse=True)
