@@ -202,7 +202,7 @@ def mirrored_descriptors(descriptors: Floats) -> Floats:
     SIFT's 4 × 4 × 8 bins are relative to the keypoint's direction; mirroring reverses the rows across it and the sense
     of the gradient angles.
     """
-    return descriptors[:, _MIRRORED]
+    return descriptors.take(_MIRRORED, axis=1)
 
 
 def _mutual(similarity: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -25,7 +24,7 @@ from dedupd.imaging.alignment import (
     places,
     similarity_map,
 )
-from dedupd.imaging.prepared_side import BLOCK_SIDE_PX, Floats, Keypoints
+from dedupd.imaging.prepared_side import BLOCK_SIDE_PX, Floats
 from dedupd.imaging.sketch import Sketch
 
 # Of the labelled set's candidate pairs these give up none of the duplicates (docs/decisions/0021, 0030).
@@ -52,39 +51,39 @@ _Rows = npt.NDArray[np.intp]
 
 
 def pairs_worth_a_look(sketches: Sequence[Sketch | None], pairs: Sequence[tuple[int, int]]) -> list[bool]:
-    """For each pair, by places among the sketches, whether to compare it; where one has no sketch, it is.
+    """For each pair, by places among the sketches, whether a look at the pixels could find the two alike.
+
+    Where one has no sketch, it could. Symmetric but for RANSAC's choices. Cheapest where many pairs have one second.
 
     Raises:
         IndexError: a place is none.
     """
-    others: dict[int, list[tuple[int, Sketch]]] = {}  # by the second of a pair: number of the pair, sketch of the first
+    asked: dict[int, list[tuple[int, Sketch]]] = {}  # by the second of a pair: number of the pair, sketch of the first
     answers = [True] * len(pairs)
     for number, (first, second) in enumerate(pairs):
         sketch = sketches[first]
         if sketch is not None and sketches[second] is not None:
-            others.setdefault(second, []).append((number, sketch))
-    for second, asked in others.items():
+            asked.setdefault(second, []).append((number, sketch))
+    matches: list[_Match] = []
+    for second, others in asked.items():
         one = sketches[second]
         assert one is not None
-        for (number, _), answer in zip(asked, may_be_alike(one, [sketch for _, sketch in asked]), strict=True):
-            answers[number] = answer
+        frames = _frames(one.blocks, [other.blocks for _, other in others])
+        unsure: list[tuple[int, Sketch]] = []
+        for (number, other), seen in zip(others, frames, strict=True):
+            answer = _by_frames(one, other, seen)
+            if answer is None:
+                unsure.append((number, other))
+            answers[number] = bool(answer)
+        matches += _matched(one, unsure)
+    for number in _agreeing(matches):
+        answers[number] = True
     return answers
 
 
-def may_be_alike(one: Sketch, others: Sequence[Sketch]) -> list[bool]:
-    """Whether a look at the pixels could find the picture and each of the others alike.
-
-    Symmetric but for RANSAC's choices.
-    """
-    if not others:
-        return []
-    frames = _frames(one.blocks, [other.blocks for other in others])
-    answers: list[bool | None] = [_by_frames(one, *pair) for pair in zip(others, frames, strict=True)]
-    open_ones = [number for number, answer in enumerate(answers) if answer is None]
-    by_keypoints = _agree(one, [others[number] for number in open_ones])
-    for number, answer in zip(open_ones, by_keypoints, strict=True):
-        answers[number] = answer
-    return [bool(answer) for answer in answers]
+def may_be_alike(a: Sketch, b: Sketch) -> bool:
+    """The same of one pair."""
+    return pairs_worth_a_look([a, b], [(0, 1)])[0]
 
 
 def _by_frames(one: Sketch, other: Sketch, frames: tuple[float, float]) -> bool | None:
@@ -127,7 +126,7 @@ def _frames(one: Floats, others: Sequence[Floats]) -> list[tuple[float, float]]:
 
 def _all_orientations(blocks: Floats) -> Floats:
     """float32 [8 * n, 24 * 24] of [n, 24 * 24]: each block turned by quarters, as it is and mirrored."""
-    return blocks[:, _ORIENTATIONS].reshape(-1, _CELLS)
+    return blocks.take(_ORIENTATIONS, axis=1).reshape(-1, _CELLS)
 
 
 def _detail(blocks: Floats) -> Floats:
@@ -143,71 +142,44 @@ def _detail(blocks: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Matches:
-    """Keypoints of one pair that are each other's nearest, in one orientation."""
+class _Match:
+    """Keypoints of one pair that are each other's nearest, in one orientation; at least `least`."""
 
-    other: int
-    source: Floats  # [n, 2] px in the picture asked about, mirrored where that is the orientation
-    target: Floats  # [n, 2] px in the other
+    pair: int
+    least: int  # how many places have to agree, if they look alike
+    source: Floats  # [n, 2] px in the second of the pair, mirrored where that is the orientation
+    target: Floats  # [n, 2] px in the first
     alike: Floats  # [n], similarities
 
 
-def _agree(one: Sketch, others: Sequence[Sketch]) -> list[bool]:
-    """For each other, whether enough keypoints agree on one similarity map, upright or mirrored."""
-    answers = [False] * len(others)
-    least = [TINY_PLACES if one.is_tiny or other.is_tiny else GLANCE_PLACES for other in others]
-    hopeful: list[tuple[_Matches, int]] = []
-    for found in _matched(one.glance, [other.glance for other in others]):
-        needed = _needed(found.alike, least[found.other])
-        if len(found.alike) >= needed:
-            hopeful.append((found, needed))
-    for (found, needed), most in zip(hopeful, _most_agreeing([found for found, _ in hopeful]), strict=True):
-        if most >= needed and not answers[found.other]:
-            answers[found.other] = _agrees(found, least[found.other])
-    return answers
-
-
-def _needed(alike: Floats, least: int) -> int:
-    """How many of these matches have to agree: `least` only where so many could look alike enough."""
-    if len(alike) < least:
-        return SURE_PLACES
-    return least if np.sort(alike)[-least:].sum() >= least * MIN_ALIKE else SURE_PLACES
-
-
-def _agrees(found: _Matches, least: int) -> bool:
-    _, inside = similarity_map(found.source, found.target, GLANCE_ERROR_PX, GLANCE_ROUNDS)
-    agreeing = places(found.target[inside])
-    if agreeing >= SURE_PLACES:
-        return True
-    return agreeing >= least and float(found.alike[inside].mean()) >= MIN_ALIKE
-
-
-def _matched(one: Keypoints, others: Sequence[Keypoints]) -> list[_Matches]:
-    """What matches in each other and each orientation: one product for all."""
+def _matched(one: Sketch, others: Sequence[tuple[int, Sketch]]) -> list[_Match]:
+    """What matches in each other, which comes with its pair's number, and each orientation: one product for all."""
     if not others:
         return []
-    both = np.concatenate([one.descriptors, mirrored_descriptors(one.descriptors)])
-    products = np.concatenate([other.descriptors for other in others]) @ both.T
-    similarity = products.reshape(-1, 2, len(one.points))  # of all keypoints of the others, upright and mirrored
-    ends = np.cumsum([0, *(len(other.points) for other in others)])
-    spans = [slice(begin, end) for begin, end in pairwise(ends.tolist())]
-    backs = [similarity[span].argmax(axis=0) for span in spans]
+    points, descriptors = one.glance.points, one.glance.descriptors
+    both = np.concatenate([descriptors, mirrored_descriptors(descriptors)])
+    products = np.concatenate([other.glance.descriptors for _, other in others]) @ both.T
+    sizes = [len(other.glance.points) for _, other in others]
+    starts = np.cumsum([0, *sizes[:-1]])
+    back = np.maximum.reduceat(products, starts).reshape(len(others), 2, len(points))  # how near the nearest is
+    similarity = products.reshape(-1, 2, len(points))  # of all keypoints of the others, upright and mirrored
     nearest, first, second = _two_nearest(similarity)
     # For unit vectors distance² = 2 - 2 · similarity.
     is_clear = (1 - first) <= RATIO**2 * (1 - second)
-    found: list[_Matches] = []
-    for number, (other, span, back) in enumerate(zip(others, spans, backs, strict=True)):
-        for orientation, flip in enumerate(_FLIPS):
-            to, clear = nearest[span, orientation], is_clear[span, orientation]
-            own = np.flatnonzero(clear & (back[orientation, to] == np.arange(len(to))))
-            found.append(
-                _Matches(
-                    other=number,
-                    source=one.points[to[own]] * flip,
-                    target=other.points[own],
-                    alike=first[span, orientation][own],
-                )
-            )
+    rows, orientations = np.nonzero(is_clear)
+    owner = np.repeat(np.arange(len(others)), sizes)[rows]
+    to, alike = nearest[rows, orientations], first[rows, orientations]
+    is_mutual = back[owner, orientations, to] == alike
+    own, to, alike = (rows - starts[owner])[is_mutual], to[is_mutual], alike[is_mutual]
+    which = (2 * owner + orientations)[is_mutual]
+    found: list[_Match] = []
+    for number in np.unique(which).tolist():
+        chosen = which == number
+        pair, other = others[number // 2]
+        least = TINY_PLACES if one.is_tiny or other.is_tiny else GLANCE_PLACES
+        if np.count_nonzero(chosen) >= least:
+            source = points[to[chosen]] * _FLIPS[number % 2]
+            found.append(_Match(pair, least, source, other.glance.points[own[chosen]], alike[chosen]))
     return found
 
 
@@ -222,7 +194,32 @@ def _two_nearest(similarity: Floats) -> tuple[_Rows, Floats, Floats]:
     return nearest.reshape(shape), first.reshape(shape), second.reshape(shape)
 
 
-def _most_agreeing(matches: Sequence[_Matches]) -> list[int]:
+def _agreeing(matches: Sequence[_Match]) -> set[int]:
+    """The pairs of which enough keypoints agree on one similarity map, upright or mirrored."""
+    needed = [_needed(found) for found in matches]
+    hopeful = [pair for pair in zip(matches, needed, strict=True) if len(pair[0].alike) >= pair[1]]
+    pairs: set[int] = set()
+    for (found, least), most in zip(hopeful, _most_agreeing([found for found, _ in hopeful]), strict=True):
+        if most >= least and found.pair not in pairs and _agrees(found):
+            pairs.add(found.pair)
+    return pairs
+
+
+def _needed(found: _Match) -> int:
+    """How many of these matches have to agree: `least` only where so many could look alike enough."""
+    likest = np.sort(found.alike)[-found.least :]
+    return found.least if likest.sum() >= found.least * MIN_ALIKE else SURE_PLACES
+
+
+def _agrees(found: _Match) -> bool:
+    _, inside = similarity_map(found.source, found.target, GLANCE_ERROR_PX, GLANCE_ROUNDS)
+    agreeing = places(found.target[inside])
+    if agreeing >= SURE_PLACES:
+        return True
+    return agreeing >= found.least and float(found.alike[inside].mean()) >= MIN_ALIKE
+
+
+def _most_agreeing(matches: Sequence[_Match]) -> list[int]:
     """How many matches lie within any similarity map that two of them fix: no map that RANSAC finds has more.
 
     Those that have more matches than chance brings are left to it.

@@ -173,7 +173,7 @@ class Worker:
 
     def _compare(self, request: wire.Compare) -> wire.Reply:
         a, b = sketch_in(request.a.preview), sketch_in(request.b.preview)
-        if a is not None and b is not None and not may_be_alike(b, [a])[0]:
+        if a is not None and b is not None and not may_be_alike(a, b):
             return wire.Compared(NOTHING_FOUND)
         return wire.Compared(compare_images(self._prepared(request.a), self._prepared(request.b)))
 
