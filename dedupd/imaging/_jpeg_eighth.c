@@ -572,26 +572,60 @@ static int decode_scan(Decoder *decoder, Source *in, uint8_t *buffer, int column
 
 /* ------------------------------------------------------------------------------------------------------------ colours */
 
-static inline uint8_t clamped(int value) {
-    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+static ALWAYS_INLINE uint8_t clamped(int value) {
+    value = value < 0 ? 0 : value;
+    return (uint8_t)(value > 255 ? 255 : value);
 }
 
+enum { STEP = 64 }; /* pixels whose colours are worked out side by side */
+
 /* Interleaved RGB of YCbCr planes, each value of chroma standing for as many pixels as it was halved to (jdcolor.c). */
-static void to_rgb(const Decoder *decoder, int width, int height, uint8_t *out) {
+static ALWAYS_INLINE void to_rgb_by(const Decoder *decoder, int width, int height, uint8_t *restrict out) {
     const Component *luma = &decoder->components[0], *blue = luma + 1, *red = luma + 2;
     int across = blue->side == 2 ? 0 : luma->h - 1, down = blue->side == 2 ? 0 : luma->v - 1; /* shifts */
     for (int y = 0; y < height; y++) {
         const uint8_t *of_y = luma->plane + (size_t)y * luma->stride;
         const uint8_t *of_b = blue->plane + (size_t)(y >> down) * blue->stride;
         const uint8_t *of_r = red->plane + (size_t)(y >> down) * red->stride;
-        for (int x = 0; x < width; x++, out += 3) {
-            int b = of_b[x >> across] - 128, r = of_r[x >> across] - 128;
-            out[0] = clamped(of_y[x] + ((91881 * r + 32768) >> 16));
-            out[1] = clamped(of_y[x] + ((-22554 * b - 46802 * r + 32768) >> 16));
-            out[2] = clamped(of_y[x] + ((116130 * b + 32768) >> 16));
+        for (int begin = 0; begin < width; begin += STEP) {
+            int count = width - begin < STEP ? width - begin : STEP;
+            uint8_t chroma[2][STEP] = {{0}}, light[STEP] = {0}, colours[3][STEP];
+            memcpy(light, of_y + begin, (size_t)count);
+            for (int x = 0; x < count; x++) {
+                chroma[0][x] = of_b[(begin + x) >> across];
+                chroma[1][x] = of_r[(begin + x) >> across];
+            }
+            for (int x = 0; x < STEP; x++) {
+                int b = chroma[0][x] - 128, r = chroma[1][x] - 128;
+                colours[0][x] = clamped(light[x] + ((91881 * r + 32768) >> 16));
+                colours[1][x] = clamped(light[x] + ((-22554 * b - 46802 * r + 32768) >> 16));
+                colours[2][x] = clamped(light[x] + ((116130 * b + 32768) >> 16));
+            }
+            for (int x = 0; x < count; x++, out += 3) {
+                out[0] = colours[0][x];
+                out[1] = colours[1][x];
+                out[2] = colours[2][x];
+            }
         }
     }
 }
+
+#if defined(__GNUC__) && defined(__x86_64__)
+__attribute__((target("avx2"))) static void to_rgb_by_avx2(const Decoder *decoder, int width, int height, uint8_t *out) {
+    to_rgb_by(decoder, width, height, out);
+}
+
+static void to_rgb(const Decoder *decoder, int width, int height, uint8_t *out) {
+    if (__builtin_cpu_supports("avx2"))
+        to_rgb_by_avx2(decoder, width, height, out);
+    else
+        to_rgb_by(decoder, width, height, out);
+}
+#else
+static void to_rgb(const Decoder *decoder, int width, int height, uint8_t *out) {
+    to_rgb_by(decoder, width, height, out);
+}
+#endif
 
 /* ------------------------------------------------------------------------------------------------------------- Python */
 

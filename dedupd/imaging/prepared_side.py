@@ -140,7 +140,8 @@ def _detected(luma: Floats, factor: float, most: int) -> Keypoints:
     if descriptors is None or not len(found):
         return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
     scale = np.array([full_width / width, full_height / height], np.float32)
-    points = (np.array([k.pt for k in found], np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    places = np.asarray(cv2.KeyPoint.convert(found), np.float32)
+    points = (places + np.float32(0.5)) * scale - np.float32(0.5)
     sums = np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-6)
     return Keypoints(points.astype(np.float32), np.sqrt(descriptors / sums).astype(np.float32))
 

@@ -232,7 +232,12 @@ def jpeg_quality(quantization: Mapping[int, Sequence[int]]) -> int | None:
     table = quantization.get(0)
     if table is None or len(table) != len(table_at(1)):
         return None
-    total = sum(table)
+    return _quality_of(sum(table))
+
+
+@lru_cache(maxsize=256)
+def _quality_of(total: int) -> int:
+    """The quality whose luma table has the nearest sum; a library's cameras use few tables."""
     sums = _table_sums()
     return min(range(1, 101), key=lambda quality: abs(sums[quality - 1] - total))
 
