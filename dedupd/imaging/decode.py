@@ -64,9 +64,9 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
 
 
 def encode_preview(small: Image.Image) -> bytes:
-    """The small image as JPEG."""
+    """The small image as JPEG, without the comment that Pillow would take along from the picture."""
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=PREVIEW_QUALITY)
+    small.save(out, "JPEG", quality=PREVIEW_QUALITY, comment=b"")
     return out.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sysconfig
 from pathlib import Path
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dedupd.imaging.decode
 import dedupd.imaging.raster
 import dedupd.imaging.rgb
+from dedupd.imaging.decode import decode
+from dedupd.imaging.limits import DecodeLimits
 from dedupd.imaging.raster import IS_BUILT, Box, Raster, raster_of, scaled
 from dedupd.imaging.rgb import shrink_to_rgb, small_size
 
@@ -103,6 +107,18 @@ def test_a_picture_is_the_same_without_it(size_px: tuple[int, int], mode: str, m
     monkeypatch.setattr(dedupd.imaging.raster, "IS_BUILT", False)
     assert with_it.tobytes() == shrink_to_rgb(image, size).tobytes()
     assert with_it.tobytes() == shrink_to_rgb(Raster(mode, size_px, image.tobytes()), size).tobytes()
+
+
+@pytest.mark.parametrize("size_px", [(900, 700), (3200, 2400)])
+def test_a_preview_is_the_same_without_it(size_px: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow takes a picture's comment along when it scales and saves."""
+    out = io.BytesIO()
+    picture(np.random.default_rng(4), *size_px).save(out, "JPEG", comment=b"by somebody")
+    with_it = decode(out.getvalue(), DecodeLimits()).preview
+    monkeypatch.setattr(dedupd.imaging.raster, "IS_BUILT", False)
+    monkeypatch.setattr(dedupd.imaging.decode, "decode_eighth", lambda _: None)
+    assert decode(out.getvalue(), DecodeLimits()).preview == with_it
+    assert b"by somebody" not in with_it
 
 
 @needs_compiled
