@@ -51,8 +51,11 @@ def leaves(number: int, long_px: int = LONG_PX) -> Pixels:
             cv2.fillConvexPoly(canvas, box, shade)
     grid = rng.uniform(0.75, 1.15, (3, 3)) * (1 + rng.uniform(-0.1, SKY) * np.array([[1.0], [0.0], [-1.0]]))
     light = cv2.resize(grid.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    noise = rng.standard_normal((height, width, 1), np.float32) * NOISE_LEVELS
-    return np.clip(canvas * light[:, :, None] + noise, 0, 255).astype(np.uint8)
+    noise = rng.standard_normal((height, width), np.float32) * NOISE_LEVELS
+    shone_on = canvas.astype(np.float32)
+    shone_on *= cv2.merge((light, light, light))
+    shone_on += cv2.merge((noise, noise, noise))
+    return np.clip(shone_on, 0, 255, out=shone_on).astype(np.uint8)
 
 
 def quality_of(long_px: int) -> int:
