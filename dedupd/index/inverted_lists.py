@@ -44,6 +44,7 @@ _MAX_DEAD = 0.05  # of all vectors: removed ones that stay in place until all ar
 _MIN_DEAD = 1_000
 _DEAD = -1  # FAISS's own word for "nothing"
 _NOWHERE = 0xFFFF
+_READ_AT_ONCE = 256  # lists whose ids are put into the table together: the pages that they are in are looked up once
 _NO_LIST = -1  # FAISS passes it over
 _PAGE = 1 << 16  # ids in a page of the table
 
@@ -68,8 +69,9 @@ class InvertedLists(IdIndex):
         self._packer = index.get_CodePacker()
         self._list_of = _ListTable()
         self._dead = 0
-        for number in range(index.nlist):
-            self._list_of.put(self._ids_in(number), number)
+        for begin in range(0, index.nlist, _READ_AT_ONCE):
+            ids = [self._ids_in(number) for number in range(begin, min(begin + _READ_AT_ONCE, index.nlist))]
+            self._list_of.put(np.concatenate(ids), np.repeat(np.arange(begin, begin + len(ids)), list(map(len, ids))))
 
     @property
     def lists(self) -> int:
@@ -217,13 +219,15 @@ class _ListTable:
         self._pages: dict[int, Places] = {}
 
     def put(self, ids: Int64s, lists: Int64s | int) -> None:
-        numbers = np.broadcast_to(np.asarray(lists, dtype=np.uint16), ids.shape)
-        pages = ids // _PAGE
-        for page in np.unique(pages).tolist():
-            here = pages == page
+        if not len(ids):
+            return
+        order = np.argsort(ids)
+        ids, numbers = ids[order], np.broadcast_to(np.asarray(lists, dtype=np.uint16), ids.shape)[order]
+        pages, begins = np.unique(ids // _PAGE, return_index=True)
+        for page, begin, end in zip(pages.tolist(), begins.tolist(), [*begins[1:].tolist(), len(ids)], strict=True):
             if page not in self._pages:
                 self._pages[page] = np.full(_PAGE, _NOWHERE, dtype=np.uint16)
-            self._pages[page][ids[here] % _PAGE] = numbers[here]
+            self._pages[page][ids[begin:end] % _PAGE] = numbers[begin:end]
 
     def get(self, ids: Int64s) -> Places:
         found = np.full(len(ids), _NOWHERE, dtype=np.uint16)

@@ -7,7 +7,7 @@ import pytest
 
 from dedupd.core.arrays import Vectors
 from dedupd.index.faiss_binding import faiss
-from dedupd.index.inverted_lists import trained_lists
+from dedupd.index.inverted_lists import InvertedLists, read_index, trained_lists
 
 
 def made_rows(count: int, dim: int) -> Vectors:
@@ -40,3 +40,17 @@ def test_an_added_vector_is_removed_from_the_list_that_it_was_put_into():
     assert sorted(index.ids().tolist()) == ids[1::2].tolist()
     index.add(ids[::2], rows[::2])
     assert sorted(index.ids().tolist()) == ids.tolist()
+
+
+def test_an_index_that_was_read_knows_the_list_of_every_id(tmp_path):
+    rows = made_rows(4_000, 16)
+    ids = np.concatenate([np.arange(3_000), np.arange(2**50, 2**50 + 1_000)]) * 100  # many pages, far apart
+    index = trained_lists(rows, 300)
+    index.add(ids, rows)
+    with (tmp_path / "index").open("wb") as file:
+        index.write(file.write)
+    read = read_index(tmp_path / "index")
+    assert isinstance(read, InvertedLists)
+    assert np.array_equal(read._list_of.get(ids), index._list_of.get(ids))
+    assert len(np.unique(read._list_of.get(ids))) > 200
+    assert read.remove(ids[::3]) == len(ids[::3])
