@@ -57,7 +57,8 @@ class ViewTable:
         if not len(ids):
             return table
         ids = np.sort(ids)
-        contents, first, counts = np.unique(ids // MAX_VIEWS, return_index=True, return_counts=True)
+        first = np.append(0, 1 + np.flatnonzero(np.diff(ids // MAX_VIEWS)))
+        contents, counts = ids[first] // MAX_VIEWS, np.diff(first, append=len(ids))
         numbers = np.arange(len(ids)) - np.repeat(first, counts)
         if contents[0] < 1 or contents[-1] > MAX_CONTENT or not np.array_equal(ids % MAX_VIEWS, numbers):
             raise ValueError("its ids are not the views 0, 1, … of contents")
