@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import sys
 import threading
@@ -18,11 +19,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dedupd.daemon import build, main
-from dedupd.imaging.decode_pool import DecodePool
-from dedupd.imaging.jobs import Job
-from dedupd.imaging.worker_process import WorkerProcess
-from dedupd.pipeline.stage import Stage
+# As `dedupd` itself says, before numpy and FAISS are loaded; here `build` loads them first.
+for name, value in (("OPENBLAS_NUM_THREADS", "1"), ("OMP_WAIT_POLICY", "PASSIVE")):
+    os.environ.setdefault(name, value)
+
+from dedupd.daemon import build, main  # noqa: E402
+from dedupd.imaging.decode_pool import DecodePool  # noqa: E402
+from dedupd.imaging.jobs import Job  # noqa: E402
+from dedupd.imaging.worker_process import WorkerProcess  # noqa: E402
+from dedupd.pipeline.stage import Stage  # noqa: E402
 
 COUNTS = Path(sys.argv[1])
 
