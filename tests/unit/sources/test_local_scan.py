@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -108,33 +107,3 @@ def test_only_a_root_without_any_entry_is_empty(tmp_path):
     (tmp_path / ".DS_Store").touch()
     assert not LISTER.is_empty(a_root(tmp_path))
     assert not LISTER.is_empty(a_root(tmp_path / "missing"))
-
-
-def test_a_walk_costs_at_most_three_times_the_cpu_of_find(tmp_path):
-    # 2 is the aim, and what 100,000 files show; the margin is for small numbers on a busy machine.
-    for i in range(20):
-        directory = tmp_path / f"{i:03}"
-        directory.mkdir()
-        for j in range(100):
-            (directory / f"IMG_{j:04}.jpg").touch()
-
-    def find():
-        for _ in range(5):  # long enough to hide the start of a process
-            subprocess.run(["find", *[tmp_path] * 10, "-printf", FACTS], stdout=subprocess.DEVNULL, check=True)
-
-    def walk():
-        for _ in range(50):
-            assert sum(len(listing.files) for listing in LISTER.walk(a_root(tmp_path))) == 2_000
-
-    ratio = cpu_s_of(walk) / cpu_s_of(find)
-    assert ratio < 3, f"walk / find = {ratio:.2f}"
-
-
-FACTS = "%s %T@ %i %C@ %D\n"
-
-
-def cpu_s_of(action):
-    before = os.times()
-    action()
-    after = os.times()
-    return sum(after[:4]) - sum(before[:4])
