@@ -105,8 +105,8 @@ class Engine:
         self.link.start()
         self.describe.start()
         self.changes.start(self.roots.watched())
+        self.intake.scan(None)  # before it starts: else it may begin with a wait for changes
         self.intake.start()
-        self.intake.scan(None)
         self.generations.start()
         self.memory.start()
 

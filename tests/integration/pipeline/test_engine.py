@@ -68,6 +68,39 @@ def stop_in_time(engine):
     assert not [t.name for t in threading.enumerate() if t.name.startswith(("dedupd-", "decode-"))]
 
 
+class Waited(NoChanges):
+    """Says how long was waited for changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits_s = []
+
+    def take(self, timeout_s):
+        self.waits_s.append(timeout_s)
+        return super().take(timeout_s)
+
+
+def test_the_first_scan_begins_without_a_wait_for_changes(tmp_path, monkeypatch):
+    save_pictures(tmp_path / "photos", 1)
+    crashes, changes = CrashBox(), Waited()
+    engine = build_engine(
+        Settings(decode=Decode(workers=1)), tmp_path / "state", lambda _ignore: changes, crashes.report
+    )
+    begin = engine.intake.start
+
+    def begin_and_lose_the_turn():
+        begin()
+        wait_for(lambda: changes.waits_s, "the first look for changes")
+
+    monkeypatch.setattr(engine.intake, "start", begin_and_lose_the_turn)
+    try:
+        engine.start([tmp_path / "photos"])
+        assert changes.waits_s[0] == 0
+    finally:
+        engine.stop(2.0)
+    crashes.raise_first()
+
+
 @pytest.mark.parametrize("is_awaited", [True, False])
 def test_only_a_scan_that_somebody_waits_for_decodes_with_the_niceness_of_its_caller(tmp_path, is_awaited):
     save_pictures(tmp_path / "photos", 1)
