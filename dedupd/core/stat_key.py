@@ -18,6 +18,7 @@ FINGERPRINT_BYTES = 16  # BLAKE3 cut to 128 bits: nobody who may write files can
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LATEST_NS = 0x7FFF_FFFF_FFFF_FFFF  # in the year 2262; filesystems go to 2446 and beyond, and any program may set that
+_EARLIEST_NS = -_LATEST_NS - 1
 
 pack_plain = _LAYOUT.pack  # `pack_fields` where no number is over 64 bits or below zero; struct.error otherwise
 
@@ -33,7 +34,7 @@ def pack_fields(dev: int, ino: int, size_bytes: int, mtime_ns: int, ctime_ns: in
 
 
 def _within(time_ns: int) -> int:
-    return max(-_LATEST_NS, min(time_ns, _LATEST_NS))
+    return max(_EARLIEST_NS, min(time_ns, _LATEST_NS))
 
 
 def unpack(packed: bytes) -> FileStat:

@@ -1,6 +1,6 @@
 """A directory's fingerprint is of its names and stats, whatever their order, and is the same in every version."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dedupd.core.stat_key import PACKED_BYTES, fingerprint, pack_fields, unpack
@@ -29,4 +29,11 @@ def test_times_beyond_64_bits_of_nanoseconds_are_cut_and_no_error():
     year_2400_ns = 13_569_465_600_000_000_000
     stat = unpack(pack_fields(1, 2, 3, year_2400_ns, -year_2400_ns))
     assert (stat.dev, stat.ino, stat.size_bytes) == (1, 2, 3)
-    assert (stat.mtime_ns, stat.ctime_ns) == (2**63 - 1, 1 - 2**63)
+    assert (stat.mtime_ns, stat.ctime_ns) == (2**63 - 1, -(2**63))
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
+@example(-(2**63), 2**63 - 1)
+def test_times_within_64_bits_are_kept_as_they_are(mtime_ns, ctime_ns):
+    stat = unpack(pack_fields(1, 2, 3, mtime_ns, ctime_ns))
+    assert (stat.mtime_ns, stat.ctime_ns) == (mtime_ns, ctime_ns)
