@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fakes.nobody import without_privileges
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,6 @@ if not local_scan.IS_BUILT and not _CAN_BUILD:
 
 from dedupd.sources import _dir_stats  # noqa: E402 - not there without a compiler
 
-NOBODY = 65534
 file_names = st.binary(min_size=1, max_size=20).filter(
     lambda name: not {0, ord("/")} & set(name) and name not in (b".", b"..")
 )
@@ -100,19 +100,6 @@ def test_a_directory_that_may_not_be_entered_is_left_to_the_caller():
             assert _dir_stats.names_in(fd) == [b"a.jpg"]
             assert _dir_stats.stats_of(fd, [b"a.jpg"]) is None
             assert local_scan.stats_of(fd, [b"a.jpg"]) is None
-
-
-@contextlib.contextmanager
-def without_privileges():
-    """Root may read everything; be nobody for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_descriptor_can_be_read_again_and_stays_the_callers(tmp_path):

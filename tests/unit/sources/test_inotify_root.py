@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.nobody import without_privileges
 from watchdog.observers.inotify_c import InotifyConstants, InotifyFD, Mask
 
 from dedupd.core.ignore_rules import IgnoreRules
@@ -17,7 +18,6 @@ from dedupd.sources.inotify_root import RootWatchGroup
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 
 DEADLINE_S = 20.0
-NOBODY = 65534
 
 
 @contextlib.contextmanager
@@ -203,18 +203,7 @@ def test_what_could_not_be_read_is_counted_and_watched_once_it_can():
 def a_group_of_nobody(root):
     """Root may watch everything; place the watches as nobody."""
 
-    @contextlib.contextmanager
-    def as_nobody():
-        if os.geteuid() != 0:
-            yield
-            return
-        os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-
     with contextlib.ExitStack() as stack:
-        with as_nobody():
+        with without_privileges():
             group = stack.enter_context(a_group(root))
-        yield group, as_nobody
+        yield group, without_privileges

@@ -1,18 +1,17 @@
 """What LocalLister adds to the port's contract: permissions, walking, speed."""
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
+from fakes.nobody import without_privileges
 
 from dedupd.core.ignore_rules import IgnoreRules
 from dedupd.core.records import ProblemCode, RootId, RootRecord, RootState
 from dedupd.sources.local_scan import LocalLister
 
 LISTER = LocalLister(IgnoreRules())
-NOBODY = 65534
 
 
 def a_root(path):
@@ -25,19 +24,6 @@ def a_root(path):
         last_full_scan_ns=None,
         added_at_ns=0,
     )
-
-
-@contextlib.contextmanager
-def without_privileges():
-    """Root may read everything; be nobody for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
