@@ -32,7 +32,7 @@ from dedupd.embedding.local_embedder import LocalEmbedder
 from dedupd.imaging.decode_pool import DecodePool
 from dedupd.imaging.decoder_versions import decoder_versions
 from dedupd.imaging.limits import MIB, DecodeLimits
-from dedupd.imaging.spawn import Spawned
+from dedupd.imaging.spawn import Spawned, worker_count
 from dedupd.index.catch_up import OpenedIndex, fill_index, generation_vectors_of, open_index, save_snapshot
 from dedupd.index.faiss_index import FaissIndex
 from dedupd.pipeline.compare import Comparer
@@ -222,7 +222,7 @@ def build_engine(
         ),
         heeds_pause=not is_awaited,
     )
-    workers = settings.decode.workers or len(os.sched_getaffinity(0))
+    workers = worker_count(settings.decode.workers)
     reader = DecodePool(
         workers,
         limits=_limits(settings.decode, is_awaited=is_awaited),

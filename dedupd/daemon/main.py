@@ -18,7 +18,7 @@ from dedupd.daemon.log import set_up_logging
 from dedupd.daemon.models_options import EPILOG as MODELS_EPILOG
 from dedupd.daemon.models_options import add_models_commands
 from dedupd.daemon.scan_options import add_scan_options, clean_up_asked, settings_for_scan
-from dedupd.imaging.spawn import Spawned, spawn
+from dedupd.imaging.spawn import Spawned, spawn, worker_count
 from dedupd.protocol.paths import socket_path_for, state_dir_for
 from dedupd.settings.further_models import models_directory
 from dedupd.settings.load import find_config, load_settings, resolve_roots
@@ -229,7 +229,7 @@ def _first_workers(settings: Settings, state_dir: Path) -> tuple[Spawned, ...]:
     """Decode workers for a first scan, already started; none for a later one, which may find nothing to read."""
     with contextlib.suppress(OSError):
         if not state_dir.is_dir() or not any(state_dir.iterdir()):
-            return tuple(spawn() for _ in range(settings.decode.workers or len(os.sched_getaffinity(0))))
+            return tuple(spawn() for _ in range(worker_count(settings.decode.workers)))
     return ()
 
 

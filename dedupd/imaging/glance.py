@@ -27,7 +27,7 @@ from dedupd.imaging.alignment import (
 from dedupd.imaging.prepared_side import BLOCK_SIDE_PX, Floats
 from dedupd.imaging.sketch import Sketch
 
-# Of the labelled set's candidate pairs these give up none of the duplicates (docs/decisions/0021, 0030).
+# Of the labelled set's candidate pairs these give up none of the duplicates (docs/decisions/0021, 0031).
 MIN_DETAIL_CORRELATION = 0.30  # of what is finer than three cells of a block: pairs of alike light and shade: below
 FEW_KEYPOINTS = 12  # with fewer, keypoints that do not agree say nothing
 # Where less than five places agree, their keypoints must look alike too. By chance 4 agree at a mean similarity of

@@ -31,6 +31,11 @@ class Spawned(NamedTuple):
     sock: socket.socket  # the pool's end
 
 
+def worker_count(asked: int) -> int:
+    """How many workers a pool has: as many as asked for; for 0 one for each core that this process may use."""
+    return asked or len(os.sched_getaffinity(0))
+
+
 def spawn() -> Spawned:
     """Start one; returns at once. OSError where the machine has no process or no memory for it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

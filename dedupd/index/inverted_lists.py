@@ -24,7 +24,7 @@ from dedupd.index.faiss_binding import (
 )
 from dedupd.index.views import Int64s
 
-# docs/decisions/0024 and 0028: measured on a million made pictures.
+# docs/decisions/0024, 0028 and 0032: measured on a million made pictures.
 TRAINING_POINTS_PER_LIST = 40  # FAISS warns below 39; more did not raise recall
 _ROUNDS = 6  # of k-means
 _PROBES = 24  # lists that a search looks into
